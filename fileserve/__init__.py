@@ -1,0 +1,1 @@
+"""fileserve: a download server for folders of large files."""
