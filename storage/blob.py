@@ -1,0 +1,163 @@
+"""Blob: one open regular file, read in chunks wherever it lies."""
+
+import asyncio
+import os
+import stat
+from dataclasses import dataclass
+from enum import Enum
+from io import FileIO
+
+from aiofiles.threadpool import wrap
+from aiofiles.threadpool.binary import AsyncFileIO
+
+from storage.errors import IsFolder, NotFound, from_os_error
+from storage.lease import Lease
+from storage.names import Name
+from storage.pagecache import cold_pool
+from storage.pools import BoundedPool, local_pool
+
+
+class Sending(Enum):
+    """How a file's bytes go out: by sendfile from the event loop, or read in threads."""
+
+    ZERO_COPY = "zero-copy"
+    CHUNKED = "chunked"
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What changes whenever a file's bytes do; times in nanoseconds since 1970."""
+
+    size: int
+    modified_ns: int
+    changed_ns: int
+    inode: int
+
+
+class _LeasedFile(FileIO):
+    """The file object for aiofiles: reads at `offset` and never outlives the descriptor."""
+
+    def __init__(self, fileno: int, lease: Lease) -> None:
+        super().__init__(fileno, "rb", closefd=False)
+        self._lease = lease
+        self.offset = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        with self._lease as fileno:
+            return os.pread(fileno, size or 0, self.offset)
+
+
+class Blob:
+    """One open regular file; whoever got it closes it.
+
+    complete_length is the size when it was opened, in bytes.  fileno is for sendfile, where
+    zero_copy is true.  For one task at a time.
+    """
+
+    __slots__ = (
+        "_file",
+        "_is_closed",
+        "_lease",
+        "_pool",
+        "_what",
+        "complete_length",
+        "fileno",
+        "fingerprint",
+        "zero_copy",
+    )
+
+    def __init__(
+        self,
+        fileno: int,
+        status: os.stat_result,
+        what: Name | str,
+        sending: Sending,
+        pool: BoundedPool | None,
+    ) -> None:
+        """Takes ownership of fileno, unless it raises; see adopt."""
+        self.fileno = fileno
+        self.complete_length = status.st_size
+        self.fingerprint = Fingerprint(
+            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+        )
+        self.zero_copy = sending is Sending.ZERO_COPY
+        self._what = what
+        self._pool = pool
+        self._lease = Lease(fileno)
+        # Making a file object asks the file system for its status: on a network mount now, in
+        # the mount's thread, on a local one only if it is needed.
+        self._file = None if pool is None else _LeasedFile(fileno, self._lease)
+        self._is_closed = False
+
+    @classmethod
+    def adopt(
+        cls,
+        fileno: int,
+        what: Name | str,
+        *,
+        sending: Sending = Sending.ZERO_COPY,
+        pool: BoundedPool | None = None,
+    ) -> "Blob":
+        """The Blob of an open descriptor; takes ownership of it also when it raises.
+
+        what names it in messages; pool: where everything that may hang is done, None for a local
+        file.  Asks the descriptor's file system.  Raises IsFolder, and NotFound for whatever else
+        is not a regular file.
+        """
+        try:
+            status = os.fstat(fileno)
+            if not stat.S_ISREG(status.st_mode):
+                raise _not_a_file(status, what)
+            return cls(fileno, status, what, sending, pool)
+        except BaseException:
+            os.close(fileno)
+            raise
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Up to length bytes from offset; empty only at the end of the file.
+
+        Raises Unavailable when the mount does not answer in time, and other StorageErrors.
+        """
+        if self._is_closed:
+            raise ValueError("the file is closed")
+        if self._file is None:
+            self._file = _LeasedFile(self.fileno, self._lease)
+        pool = self._pool or cold_pool()
+        loop = asyncio.get_running_loop()
+        self._file.offset = offset
+        file: AsyncFileIO = wrap(self._file, loop=loop, executor=pool.executor)
+        try:
+            return await pool.supervise(lambda: file.read(length))
+        except OSError as error:
+            raise from_os_error(error, _display(self._what)) from error
+
+    async def close(self) -> None:
+        """Let go of the file, at once for the caller; may be called twice.
+
+        What may take long is left to a thread: close(2) on a network mount, and freeing the
+        blocks of a big file that was deleted meanwhile.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._pool is not None:
+            self._pool.executor.dispose(self.release)
+        elif os.fstat(self.fileno).st_nlink == 0:
+            local_pool().executor.dispose(self.release)
+        else:
+            self.release()
+
+    def release(self) -> None:
+        """Close in this thread, however long it takes."""
+        self._is_closed = True
+        self._lease.release()
+
+
+def _not_a_file(status: os.stat_result, what: Name | str) -> IsFolder | NotFound:
+    if stat.S_ISDIR(status.st_mode):
+        return IsFolder(f"{_display(what)}: is a folder")
+    return NotFound(f"{_display(what)}: not a regular file")
+
+
+def _display(what: Name | str) -> str:
+    return what if isinstance(what, str) else what.display

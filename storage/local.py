@@ -1,0 +1,211 @@
+"""LocalStorage: a folder tree as storage."""
+
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+
+from storage.beneath import Root, Symlinks
+from storage.blob import Blob, Fingerprint, Sending
+from storage.errors import NotAFolder, NotFound, Unavailable, from_os_error
+from storage.folders import Entry, EntryKind, Folder, HiddenNames, entry_of, list_folder
+from storage.mounts import Mount, MountTable, mount_id
+from storage.names import Name, printable
+from storage.pools import call_within
+from storage.routing import Place, Router
+
+__all__ = [
+    "Blob",
+    "Entry",
+    "EntryKind",
+    "Fingerprint",
+    "HiddenNames",
+    "LocalStorage",
+    "MountReport",
+    "Sending",
+    "Symlinks",
+]
+
+# O_NONBLOCK: opening a FIFO must not wait for a writer; O_NOCTTY: nor a terminal become ours.
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_LOOK = os.O_PATH | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class MountReport:
+    """One mount at or below the root; name: its mount point, () for the root's own mount."""
+
+    name: Name
+    path: str
+    fs_type: str
+    is_network: bool
+    sending: Sending
+    is_available: bool
+
+
+# Inside the class `list` is the method.
+Batch = list[Entry]
+MountReports = list[MountReport]
+
+
+class LocalStorage:
+    """The files beneath a folder, for one process and one event loop.
+
+    chunked and zero_copy override how everything at or below a name is sent; under a chunked
+    root everything is done in threads.  deadline_seconds and pool_threads are each mount's.
+    Raises NotFound, NotAFolder, AccessDenied or Unavailable when the root cannot be opened.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        *,
+        symlinks: Symlinks = Symlinks.FOLLOW_BENEATH,
+        hidden: HiddenNames = HiddenNames.REFUSE,
+        chunked: Sequence[Name] = (),
+        zero_copy: Sequence[Name] = (),
+        deadline_seconds: float = 10.0,
+        pool_threads: int = 8,
+    ) -> None:
+        self.root = os.path.abspath(os.fsencode(root))
+        self._hidden = hidden
+        self._overrides = _longest_first(chunked, zero_copy)
+        self._table = MountTable()
+        self._root = _open_root(self.root, symlinks, deadline_seconds)
+        self._router = Router(
+            self._root, self._table, deadline_seconds=deadline_seconds, threads=pool_threads
+        )
+        if self._is_root_network():
+            self._router.treat_root_as_network()
+
+    async def start(self) -> None:
+        """Watch for mounts that come and go; after a fork, in the running loop."""
+        self._table.watch(self._router.forget_vanished)
+
+    async def open(self, name: Name) -> Blob:
+        """The file name means now, open; the caller closes it.
+
+        Raises NotFound (also for FIFOs, sockets, devices and hidden names), IsFolder,
+        AccessDenied and Unavailable.
+        """
+        self._refuse_hidden(name)
+        return await self._router.reach(
+            name, _READ, partial(self._make_blob, name), discard=Blob.release
+        )
+
+    async def list(self, name: Name) -> AsyncGenerator[Batch, None]:
+        """The entries of a folder in batches of at most 500: folders first, then by name.
+
+        Raises at the first step NotFound, NotAFolder, AccessDenied and Unavailable.
+        """
+        self._refuse_hidden(name)
+        folder = await self._router.reach(
+            name, _READ, partial(Folder, self._router, name), discard=Folder.release
+        )
+        async with aclosing(list_folder(folder, self._hidden, name.display)) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def look(self, name: Name) -> Entry:
+        """What name means now: a file or a folder; raises as open does."""
+        self._refuse_hidden(name)
+        return await self._router.reach(name, _LOOK, partial(_look, name))
+
+    def mounts(self) -> MountReports:
+        """The root's mount, then all mounts below it as mountinfo tells; asks none of them."""
+        mounts = self._table.current()
+        own = mounts.by_id.get(mount_id(self._root.fileno))
+        below = mounts.below(self._router.root_path)
+        return [
+            self._report(Name(()), own),
+            *(self._report(Name(prefix), below[prefix]) for prefix in sorted(below)),
+        ]
+
+    async def close(self) -> None:
+        """Let go of the root; open blobs stay usable.  Waits for no thread."""
+        self._table.close()
+        self._root.close()
+
+    def _refuse_hidden(self, name: Name) -> None:
+        if self._hidden is HiddenNames.REFUSE and name.is_hidden:
+            raise NotFound(f"{name.display}: not found")
+
+    def _make_blob(self, name: Name, fileno: int, place: Place | None) -> Blob:
+        override = self._override(name)
+        if place is None:
+            return Blob.adopt(fileno, name, sending=override or Sending.ZERO_COPY)
+        is_network = not place.prefix or self._lies_on_network(fileno)
+        default = Sending.CHUNKED if is_network else Sending.ZERO_COPY
+        pool = place.pool if is_network else None
+        return Blob.adopt(fileno, name, sending=override or default, pool=pool)
+
+    def _override(self, name: Name) -> Sending | None:
+        for segments, sending in self._overrides:
+            if name.segments[: len(segments)] == segments:
+                return sending
+        return None
+
+    def _lies_on_network(self, fileno: int) -> bool:
+        mounts = self._table.current()
+        return mounts.is_network(mounts.by_id.get(mount_id(fileno)))
+
+    def _is_root_network(self) -> bool:
+        override = self._override(Name(()))
+        if override is not None:
+            return override is Sending.CHUNKED
+        return self._lies_on_network(self._root.fileno)
+
+    def _report(self, name: Name, mount: Mount | None) -> MountReport:
+        is_network = self._table.current().is_network(mount)
+        default = Sending.CHUNKED if is_network else Sending.ZERO_COPY
+        return MountReport(
+            name,
+            printable(b"/".join((self.root.rstrip(b"/"), *name.segments)) or b"/"),
+            mount.fs_type if mount else "unknown",
+            is_network,
+            self._override(name) or default,
+            self._router.is_answering(name.segments),
+        )
+
+
+def _longest_first(
+    chunked: Sequence[Name], zero_copy: Sequence[Name]
+) -> tuple[tuple[tuple[bytes, ...], Sending], ...]:
+    overrides = [(name.segments, Sending.CHUNKED) for name in chunked]
+    overrides += [(name.segments, Sending.ZERO_COPY) for name in zero_copy]
+    return tuple(sorted(overrides, key=lambda override: -len(override[0])))
+
+
+def _look(name: Name, fileno: int, _place: Place | None) -> Entry:
+    try:
+        entry = entry_of(name.last, os.fstat(fileno))
+    finally:
+        os.close(fileno)
+    if entry is None:
+        raise NotFound(f"{name.display}: not a regular file")
+    return entry
+
+
+def _open_root(path: bytes, symlinks: Symlinks, deadline_seconds: float) -> Root:
+    what = printable(path)
+    try:
+        return call_within(deadline_seconds, partial(_checked_root, path, symlinks), Root.close)
+    except Unavailable as error:
+        raise Unavailable(f"{what}: {error}", error.retry_after_seconds) from error
+    except NotADirectoryError as error:
+        raise NotAFolder(f"{what}: is not a folder") from error
+    except OSError as error:
+        raise from_os_error(error, what) from error
+
+
+def _checked_root(path: bytes, symlinks: Symlinks) -> Root:
+    root = Root(path, symlinks)
+    try:
+        # O_PATH asks for no permission on the folder itself: better to hear of it at start-up.
+        os.close(root.open_same_mount(Name(()), os.O_RDONLY | os.O_DIRECTORY))
+        os.stat(b".", dir_fd=root.fileno)
+    except BaseException:
+        root.close()
+        raise
+    return root
