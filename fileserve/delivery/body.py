@@ -1,0 +1,78 @@
+"""A body as a sequence of segments, each either bytes or a slice of an open file."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fileserve.http.ranges import Span
+
+
+class OpenFile(Protocol):
+    """What delivery needs of an open file; ``storage`` has the real ones."""
+
+    @property
+    def zero_copy(self) -> bool:
+        """Whether the event loop may sendfile from it: no call on it can hang."""
+
+    @property
+    def fileno(self) -> int:
+        """The open descriptor."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Return up to ``length`` bytes from ``offset``; empty only at the end of the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The bytes ``[start, stop)`` of an open file."""
+
+    file: OpenFile
+    start: int
+    stop: int
+
+
+Segment = bytes | Slice
+
+
+def _length(segment: Segment) -> int:
+    return len(segment) if isinstance(segment, bytes) else segment.stop - segment.start
+
+
+def _cut(segment: Segment, start: int, stop: int) -> Segment:
+    if isinstance(segment, bytes):
+        return segment[start:stop]
+    return Slice(segment.file, segment.start + start, segment.start + stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Segments in the order in which they are sent; ``length`` is their sum in bytes."""
+
+    segments: tuple[Segment, ...]
+    length: int
+
+    def cut(self, span: Span) -> "Body":
+        """Return the bytes ``[span.start, span.stop)`` of this body.
+
+        span lies inside the body.
+        """
+        return Body(tuple(self._pieces(span)), span.stop - span.start)
+
+    def _pieces(self, span: Span) -> Iterator[Segment]:
+        begin = 0
+        for segment in self.segments:
+            end = begin + _length(segment)
+            start, stop = max(span.start, begin), min(span.stop, end)
+            if start < stop:
+                yield _cut(segment, start - begin, stop - begin)
+            if end >= span.stop:
+                return
+            begin = end
+
+
+EMPTY = Body((), 0)
+
+
+def body_of(segments: Sequence[Segment]) -> Body:
+    """Return the body that consists of ``segments``."""
+    return Body(tuple(segments), sum(_length(segment) for segment in segments))

@@ -1,0 +1,87 @@
+"""The fallback without sendfile: a plan as a StreamingResponse, read in the mount's threads."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from fileserve.delivery.body import Body, OpenFile, Slice
+from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.delivery.plan import Plan
+from storage.errors import StorageError
+
+# Two of these are in memory for one transfer: one on its way out, one being read.
+CHUNK_BYTES = 256 << 10
+
+
+class ChunkedResponse(StreamingResponse):
+    """For network mounts, TLS and servers that offer no zero-copy.
+
+    Files are read through aiofiles on the executor of the mount they lie on.
+    They stay the caller's to close.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(chunks(plan.body), status_code=plan.status)
+        self.raw_headers = list(plan.fields)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send head and body; raises TransferCut when the body could not be completed."""
+        if "fileserve.exchange" in scope.get("extensions", ()):
+            # Our own send says by itself, and why, when the client has gone.
+            await self.stream_response(send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+async def chunks(body: Body) -> AsyncGenerator[bytes, None]:
+    """Yield ``body`` in chunks of at most CHUNK_BYTES, reading one ahead of the consumer.
+
+    Raises TransferCut, with cause SHRANK when a file ends before its slice
+    and UNAVAILABLE when a read fails.
+    """
+    pieces = _pieces(body)
+    upcoming = _begin(next(pieces, None))
+    try:
+        while upcoming is not None:
+            chunk = await upcoming
+            upcoming = _begin(next(pieces, None))
+            yield chunk
+    finally:
+        if upcoming is not None:
+            upcoming.cancel()
+
+
+def _pieces(body: Body) -> Iterator[bytes | Slice]:
+    for segment in body.segments:
+        if isinstance(segment, bytes):
+            yield segment
+            continue
+        for start in range(segment.start, segment.stop, CHUNK_BYTES):
+            yield Slice(segment.file, start, min(start + CHUNK_BYTES, segment.stop))
+
+
+def _begin(piece: bytes | Slice | None) -> asyncio.Future[bytes] | None:
+    if piece is None:
+        return None
+    if isinstance(piece, bytes):
+        ready: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        ready.set_result(piece)
+        return ready
+    return asyncio.ensure_future(_read(piece.file, piece.start, piece.stop))
+
+
+async def _read(file: OpenFile, start: int, stop: int) -> bytes:
+    """Read ``[start, stop)`` whole; one read may return less without being at the end."""
+    pieces: list[bytes] = []
+    while start < stop:
+        try:
+            piece = await file.read(start, stop - start)
+        except StorageError as error:
+            raise TransferCut(EndCause.UNAVAILABLE, str(error)) from error
+        if not piece:
+            raise TransferCut(EndCause.SHRANK, f"the file ended {stop - start} bytes early or more")
+        pieces.append(piece)
+        start += len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

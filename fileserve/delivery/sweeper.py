@@ -1,0 +1,52 @@
+"""Looks at all connections of a server a few times a second: one timer instead of one for each."""
+
+import asyncio
+from typing import Protocol
+from weakref import WeakKeyDictionary
+
+from uvicorn.server import ServerState
+
+
+class Watched(Protocol):
+    """A connection with time limits."""
+
+    def look(self, now: float) -> None:
+        """Enforce the limits; now is the loop's time in seconds."""
+
+
+class Sweeper:
+    """Calls ``look`` on the connections of one server while there are any."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._connections: set[Watched] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, connection: Watched, tick_seconds: float) -> None:
+        """Look at ``connection`` every ``tick_seconds`` (those of the first one hold)."""
+        self._connections.add(connection)
+        if self._timer is None:
+            self._timer = self._loop.call_later(tick_seconds, self._sweep, tick_seconds)
+
+    def discard(self, connection: Watched) -> None:
+        """Stop looking at ``connection``."""
+        self._connections.discard(connection)
+
+    def _sweep(self, tick_seconds: float) -> None:
+        now = self._loop.time()
+        for connection in tuple(self._connections):
+            connection.look(now)
+        self._timer = None
+        if self._connections:
+            self._timer = self._loop.call_later(tick_seconds, self._sweep, tick_seconds)
+
+
+_sweepers: WeakKeyDictionary[ServerState, Sweeper] = WeakKeyDictionary()
+
+
+def sweeper_of(server_state: ServerState, loop: asyncio.AbstractEventLoop) -> Sweeper:
+    """Return the one sweeper of a server."""
+    sweeper = _sweepers.get(server_state)
+    if sweeper is None:
+        sweeper = _sweepers[server_state] = Sweeper(loop)
+    return sweeper
