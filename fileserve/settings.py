@@ -96,59 +96,74 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENVIRONMENT_PREFIX)
 
     root: Path = Field(description="The folder that is served, read-only.")
-    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65_535, description="TCP port; 0 takes any free one.")
-    workers: int = Field(1, ge=1, le=256, description="Server processes.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="TCP port; 0 takes any free one.")
+    workers: int = Field(default=1, ge=1, le=256, description="Server processes.")
     symlinks: Literal["beneath", "never"] = Field(
-        "beneath", description="Follow symbolic links that stay beneath the root, or none."
+        default="beneath", description="Follow symbolic links that stay beneath the root, or none."
     )
-    hidden: bool = Field(False, description="Serve and list names that begin with a dot.")
+    hidden: bool = Field(default=False, description="Serve and list names that begin with a dot.")
     chunked: RelativePaths = Field(
-        (), description="Paths below the root that are always read in threads."
+        default=(), description="Paths below the root that are always read in threads."
     )
     zero_copy: RelativePaths = Field(
-        (), description="Paths below the root that are sent by sendfile whatever their mount."
+        default=(),
+        description="Paths below the root that are sent by sendfile whatever their mount.",
     )
     cache_control: str = Field(
-        "no-cache", pattern=r"^[\x21-\x7e][\x20-\x7e]*$", description="Cache-Control of files."
+        default="no-cache",
+        pattern=r"^[\x21-\x7e][\x20-\x7e]*$",
+        description="Cache-Control of files.",
     )
     cors_origins: Origins = Field(
-        (), description="Origins whose scripts may read files; '*' is every origin."
+        default=(), description="Origins whose scripts may read files; '*' is every origin."
     )
     header_timeout_seconds: Seconds = Field(
-        20, description="Seconds in which a request's header block has to arrive."
+        default=20, description="Seconds in which a request's header block has to arrive."
     )
     idle_timeout_seconds: Seconds = Field(
-        60, description="Seconds without a byte taken after which a reader is cut."
+        default=60, description="Seconds without a byte taken after which a reader is cut."
     )
     keep_alive_seconds: Seconds = Field(
-        30, description="Seconds a connection may wait for its next request."
+        default=30, description="Seconds a connection may wait for its next request."
     )
     drain_seconds: float = Field(
-        30, ge=0, le=86_400, description="Seconds that transfers may take to end at shutdown."
+        default=30,
+        ge=0,
+        le=86_400,
+        description="Seconds that transfers may take to end at shutdown.",
     )
     mount_deadline_seconds: Seconds = Field(
-        10, description="Seconds a network mount has for one answer."
+        default=10, description="Seconds a network mount has for one answer."
     )
-    mount_threads: int = Field(8, ge=1, le=256, description="Threads of each network mount.")
+    mount_threads: int = Field(
+        default=8, ge=1, le=256, description="Threads of each network mount."
+    )
     max_header_bytes: int = Field(
-        65_536, ge=1_024, le=1 << 20, description="Longest header block, in bytes."
+        default=65_536, ge=1_024, le=1 << 20, description="Longest header block, in bytes."
     )
     max_target_bytes: int = Field(
-        16_384, ge=256, le=1 << 20, description="Longest request target, in bytes."
+        default=16_384, ge=256, le=1 << 20, description="Longest request target, in bytes."
     )
     max_connections: int = Field(
-        10_000, ge=0, description="Connections of one worker at a time; 0 sets no limit."
+        default=10_000, ge=0, description="Connections of one worker at a time; 0 sets no limit."
     )
-    log_format: Literal["text", "json"] = Field("text", description="Form of the log lines.")
-    access_log: bool = Field(True, description="Write one line for each transfer that ended.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Form of the log lines."
+    )
+    access_log: bool = Field(
+        default=True, description="Write one line for each transfer that ended."
+    )
     trusted_proxies: Proxies = Field(
-        (), description="Addresses whose X-Forwarded-* fields are believed."
+        default=(), description="Addresses whose X-Forwarded-* fields are believed."
     )
-    tls_certificate: Path | None = Field(None, description="PEM file with the certificate chain.")
-    tls_key: Path | None = Field(None, description="PEM file with the private key.")
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file with the certificate chain."
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file with the private key.")
     public_url: str | None = Field(
-        None, description="The address people use, printed in links; the part before the path."
+        default=None,
+        description="The address people use, printed in links; the part before the path.",
     )
 
     @classmethod
