@@ -1,0 +1,187 @@
+"""Refusals on the wire: the only map from a StorageError to a status, as RFC 9457 problem details.
+
+Programs get `application/problem+json`, browsers a small page of the same words.  The words are
+fixed here: a StorageError's own sentence is for the log, it may name things on the disk.
+"""
+
+import base64
+import hashlib
+import html
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from string import Template
+
+from starlette.types import Scope, Send
+
+from fileserve.http.accept import preferred
+from storage.errors import (
+    AccessDenied,
+    IsFolder,
+    NameRefused,
+    NotAFolder,
+    NotFound,
+    Overloaded,
+    StorageError,
+    Unavailable,
+)
+
+Field = tuple[bytes, bytes]
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+_HTML_MEDIA_TYPE = "text/html"
+
+_STYLE = """
+:root { color-scheme: light dark; --text: #1d232b; --soft: #5b6673; --back: #fbfbfa }
+@media (prefers-color-scheme: dark) {
+  :root { --text: #e4e7ea; --soft: #9aa5b1; --back: #15181c }
+}
+body { margin: 0; min-height: 100vh; display: grid; place-content: center; padding: 1.5rem;
+  box-sizing: border-box; color: var(--text); background: var(--back);
+  font: 1rem/1.5 system-ui, sans-serif; text-align: center }
+h1 { font-size: 1.375rem; font-weight: 600; margin: 0 0 .5rem }
+p { margin: 0; color: var(--soft); max-width: 34rem; overflow-wrap: anywhere }
+.status { font: 600 3.5rem/1 ui-monospace, monospace; margin-bottom: 1rem }
+"""
+# The page brings its own style, so that it is whole when nothing else can be served.
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode("ascii")
+_CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+).encode("ascii")
+_PAGE = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$status $title</title>
+<style>$style</style>
+</head>
+<body>
+<main>
+<p class="status">$status</p>
+<h1>$title</h1>
+<p>$detail</p>
+</main>
+</body>
+</html>
+""")
+
+
+_PAGE_FIELDS: tuple[Field, ...] = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-security-policy", _CONTENT_SECURITY_POLICY),
+)
+_JSON_FIELDS: tuple[Field, ...] = ((b"content-type", PROBLEM_MEDIA_TYPE.encode("ascii")),)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A refusal in words for the client.
+
+    fields are response fields of this case, like Allow, with lower-case names as ASGI wants them.
+    """
+
+    status: int
+    title: str
+    detail: str
+    fields: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedProblem:
+    """A Problem as it goes out: fields and content."""
+
+    status: int
+    fields: list[Field]
+    content: bytes
+
+
+def problem(status: int, detail: str, *fields: Field) -> Problem:
+    """A Problem whose title is the status's own phrase."""
+    return Problem(status, HTTPStatus(status).phrase, detail, fields)
+
+
+def problem_for(error: StorageError) -> Problem:
+    """The refusal that tells a client about error: no more than it may know.
+
+    IsFolder and NotAFolder are answered by the site with a redirect; here they are 404.
+    """
+    match error:
+        case NameRefused() | NotFound() | IsFolder() | NotAFolder():
+            return problem(404, "There is nothing at this address.")
+        case AccessDenied():
+            return problem(403, "The server may not read what is at this address.")
+        case Overloaded():
+            detail = "The server has too many files open at the moment. Please try again."
+            return problem(503, detail, _retry_after(error))
+        case Unavailable():
+            detail = "The storage behind this address does not answer now. Please try again."
+            return problem(503, detail, _retry_after(error))
+        case _:
+            return problem(500, "The server could not do this.")
+
+
+def render_problem(refusal: Problem, accept: str | None) -> RenderedProblem:
+    """The refusal in the form that the Accept field value prefers; JSON where it says nothing.
+
+    Accept never leads to a 406 here: a refusal in an unwanted form is worth more than none.
+    """
+    offers = (PROBLEM_MEDIA_TYPE, _HTML_MEDIA_TYPE)
+    if preferred(accept, offers) == _HTML_MEDIA_TYPE:
+        content, own_fields = _page(refusal), _PAGE_FIELDS
+    else:
+        content, own_fields = _json(refusal), _JSON_FIELDS
+    fields = [
+        *own_fields,
+        (b"content-length", str(len(content)).encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"vary", b"Accept"),
+        (b"x-content-type-options", b"nosniff"),
+        *refusal.fields,
+    ]
+    return RenderedProblem(refusal.status, fields, content)
+
+
+async def send_problem(scope: Scope, send: Send, refusal: Problem) -> None:
+    """Send refusal as the whole response; to HEAD without content (RFC 9110 section 9.3.2)."""
+    rendered = render_problem(refusal, _accept(scope))
+    await send(
+        {
+            "type": "http.response.start",
+            "status": rendered.status,
+            "headers": rendered.fields,
+        }
+    )
+    content = b"" if scope["method"] == "HEAD" else rendered.content
+    await send({"type": "http.response.body", "body": content, "more_body": False})
+
+
+def _json(refusal: Problem) -> bytes:
+    members = {
+        "type": "about:blank",
+        "title": refusal.title,
+        "status": refusal.status,
+        "detail": refusal.detail,
+    }
+    return json.dumps(members).encode("ascii") + b"\n"
+
+
+def _page(refusal: Problem) -> bytes:
+    text = _PAGE.substitute(
+        status=refusal.status,
+        title=html.escape(refusal.title),
+        detail=html.escape(refusal.detail),
+        style=_STYLE,
+    )
+    return text.encode("utf-8")
+
+
+def _accept(scope: Scope) -> str | None:
+    values = [value.decode("latin-1") for key, value in scope["headers"] if key == b"accept"]
+    return ", ".join(values) if values else None
+
+
+def _retry_after(error: Unavailable) -> Field:
+    return (b"retry-after", str(error.retry_after_seconds).encode("ascii"))

@@ -1,0 +1,55 @@
+"""What scripts of other origins may do: the CORS fields of files and listings (Fetch standard).
+
+Nothing, unless `cors_origins` names their origin.  Credentials are never allowed, so `*` is safe
+wherever the files themselves are meant for everybody.
+"""
+
+from starlette.types import Scope
+
+from fileserve.settings import Settings
+
+Fields = list[tuple[bytes, bytes]]
+
+EXPOSED_FIELDS = (
+    b"Accept-Ranges, Content-Range, Content-Length, ETag, Last-Modified, Content-Disposition"
+)
+ALLOWED_FIELDS = b"Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since"
+ALLOWED_METHODS = b"GET, HEAD, OPTIONS"
+# Chromium caps it at two hours; a preflight before each of a player's ranges doubles its latency.
+PREFLIGHT_MAX_AGE_SECONDS = 7_200
+
+
+def cors_fields(settings: Settings, scope: Scope) -> Fields:
+    """The CORS fields of the response to scope, as an ASGI header list; empty when CORS is off.
+
+    With listed origins `Vary: Origin` is there whether or not this request has an Origin: a
+    cache must not hand one origin's answer to another.
+    """
+    origins = settings.cors_origins
+    if not origins:
+        return []
+    if "*" in origins:
+        return [(b"access-control-allow-origin", b"*"), *_permissions(scope)]
+    fields: Fields = [(b"vary", b"Origin")]
+    origin = _field(scope, b"origin")
+    if origin is not None and origin.decode("latin-1") in origins:
+        fields += [(b"access-control-allow-origin", origin), *_permissions(scope)]
+    return fields
+
+
+def _permissions(scope: Scope) -> Fields:
+    """What an allowed origin may read, or ask for when this is a preflight (section 3.2.2)."""
+    is_preflight = (
+        scope["method"] == "OPTIONS" and _field(scope, b"access-control-request-method") is not None
+    )
+    if not is_preflight:
+        return [(b"access-control-expose-headers", EXPOSED_FIELDS)]
+    return [
+        (b"access-control-allow-methods", ALLOWED_METHODS),
+        (b"access-control-allow-headers", ALLOWED_FIELDS),
+        (b"access-control-max-age", str(PREFLIGHT_MAX_AGE_SECONDS).encode("ascii")),
+    ]
+
+
+def _field(scope: Scope, name: bytes) -> bytes | None:
+    return next((value for key, value in scope["headers"] if key == name), None)
