@@ -53,6 +53,8 @@ class Writer(Protocol):
 
     async def send_file(self, descriptor: int, offset: int, count: int) -> None: ...
 
+    def discard_unsent(self) -> None: ...
+
 
 class Connection(Protocol):
     """What an exchange needs of the protocol that received the request."""
@@ -163,9 +165,9 @@ class Exchange:
             else:
                 await app(self.scope, self.receive, self.send)
         except TransferCut as cut:
-            self._cut(cut.cause)
+            self.cut(cut.cause)
         except asyncio.CancelledError:
-            self._cut(EndCause.SHUTDOWN)
+            self.cut(EndCause.SHUTDOWN)
             raise
         except Exception:  # noqa: BLE001 - the outermost frame of a request: logged, then answered
             _log.exception("%s %s failed", self.scope["method"], self.scope["path"])
@@ -178,17 +180,21 @@ class Exchange:
     async def _fail(self) -> None:
         """Answer 500 if nothing was answered yet; otherwise cut."""
         if self._is_started:
-            self._cut(EndCause.FAILED)
+            self.cut(EndCause.FAILED)
             return
         try:
             await refuse(self.send, http.HTTPStatus.INTERNAL_SERVER_ERROR, "")
         except TransferCut as cut:
-            self._cut(cut.cause)
+            self.cut(cut.cause)
 
-    def _cut(self, cause: EndCause) -> None:
-        if not self.is_ended:
-            self.end(cause)
-            self._connection.abort()
+    def cut(self, cause: EndCause) -> None:
+        """End a response that cannot be completed, so that nobody takes it for the whole."""
+        if self.is_ended:
+            return
+        self.end(cause)
+        if cause is EndCause.STALLED or self._framing is _Framing.UNTIL_CLOSE:
+            self._connection.writer.discard_unsent()
+        self._connection.abort()
 
     def _notify(self) -> None:
         if self._changed is not None:
@@ -227,10 +233,10 @@ class Exchange:
         try:
             await self._send(message)
         except TransferCut as cut:
-            self._cut(cut.cause)
+            self.cut(cut.cause)
             raise
         except asyncio.CancelledError:
-            self._cut(EndCause.SHUTDOWN)
+            self.cut(EndCause.SHUTDOWN)
             raise
 
     async def _send(self, message: Message) -> None:

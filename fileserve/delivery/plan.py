@@ -148,7 +148,7 @@ def _several_parts(spans: list[Span], representation: Representation, boundary: 
         segments.extend(complete.cut(span).segments)
     segments.append(multipart.closing(boundary))
     body = body_of(segments)
-    media_type = f"multipart/byteranges; boundary={boundary}"
+    media_type = multipart.content_type(boundary)
     return Plan(206, _common(representation, media_type, body.length), body)
 
 

@@ -8,6 +8,7 @@ import socket
 import struct
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum, auto
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
@@ -158,6 +159,16 @@ class SocketWriter:
             self._cut = cut
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(self._cut)
+
+    def discard_unsent(self) -> None:
+        """Make the close a reset (socket(7), SO_LINGER): what the kernel still holds is dropped.
+
+        Without it a closed connection goes on delivering what was written, ends
+        cleanly, and holds up to megabytes for a peer that takes nothing.
+        """
+        with suppress(OSError):
+            linger_for_no_time = struct.pack("ii", 1, 0)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
 
     def end_output(self) -> None:
         """Tell the peer that nothing follows; reading goes on (shutdown(2), SHUT_WR)."""

@@ -71,6 +71,9 @@ class TransportWriter:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(self._cut)
 
+    def discard_unsent(self) -> None:
+        """Do nothing: an aborted transport sends no close_notify, so the end is not clean."""
+
     def end_output(self) -> None:
         """Do nothing: TLS has no half-close that clients understand."""
 

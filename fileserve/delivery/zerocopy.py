@@ -222,8 +222,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._refuses_input = True
         exchange = self._arriving
         if exchange is not None and not exchange.is_ended and not exchange.refuse(refusal):
-            exchange.end(EndCause.CLIENT_GONE)
-            self.abort()
+            exchange.cut(EndCause.CLIENT_GONE)
 
     def request_ends(self) -> None:
         """Take note that the request that began last is complete."""
@@ -387,9 +386,8 @@ class ZeroCopyProtocol(asyncio.Protocol):
             self._acknowledged_bytes = acknowledged_bytes
             self._moved_at = now
         elif now - self._moved_at > self.limits.idle_timeout_seconds:
-            exchange.end(EndCause.STALLED)
+            exchange.cut(EndCause.STALLED)
             self.writer.cut(TransferCut(EndCause.STALLED))
-            self.abort()
 
     def shutdown(self) -> None:
         """Take no more requests (uvicorn's graceful stop): idle connections close now."""

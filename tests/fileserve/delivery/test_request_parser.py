@@ -1,0 +1,187 @@
+"""RFC 9112 from the bytes: what is a request, and what is refused with which status."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fileserve.delivery.request_parser import RequestHead, RequestParser
+from fileserve.http.request_head import Refusal
+
+
+@dataclass
+class Events:
+    """A sink that remembers."""
+
+    heads: list[RequestHead] = field(default_factory=list)
+    refusals: list[int] = field(default_factory=list)
+    malformed_content: list[int] = field(default_factory=list)
+    content: bytes = b""
+    ends: int = 0
+    switches: int = 0
+
+    def request_begins(self, head: RequestHead) -> None:
+        self.heads.append(head)
+
+    def request_refused(self, refusal: Refusal) -> None:
+        self.refusals.append(refusal.status)
+
+    def content_received(self, content: bytes) -> None:
+        self.content += content
+
+    def content_malformed(self, refusal: Refusal) -> None:
+        self.malformed_content.append(refusal.status)
+
+    def request_ends(self) -> None:
+        self.ends += 1
+
+    def protocol_switch_ignored(self) -> None:
+        self.switches += 1
+
+
+def read(*pieces: bytes) -> Events:
+    events = Events()
+    parser = RequestParser(events, max_header_bytes=1_000, max_target_bytes=300)
+    for piece in pieces:
+        parser.feed(piece)
+        if events.refusals:
+            break
+    return events
+
+
+HOST = b"Host: a\r\n"
+
+REFUSED = [
+    # bytes                                                     status  id
+    (b"GET / HTTP/1.1\r\n\r\n", 400, "3.2-no-host"),
+    (b"GET / HTTP/1.1\r\n" + HOST + HOST + b"\r\n", 400, "3.2-two-hosts"),
+    (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "3.2-malformed-host"),
+    (b"GET / HTTP/1.0\r\nHost: a/b\r\n\r\n", 400, "3.2-malformed-host-in-1.0"),
+    (b"GET / HTTP/2.0\r\n" + HOST + b"\r\n", 505, "2.5-major-version"),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http2-preface"),
+    (b"GET /\r\n", 400, "http-0.9"),
+    (b"GET / HTTP/1.1\nHost: a\n\n", 400, "2.2-bare-lf"),
+    (b"GET /a#b HTTP/1.1\r\n" + HOST + b"\r\n", 400, "3.2-fragment"),
+    (b"GET a HTTP/1.1\r\n" + HOST + b"\r\n", 400, "3.2-relative-target"),
+    (b"GET * HTTP/1.1\r\n" + HOST + b"\r\n", 400, "3.2.4-asterisk-is-for-options"),
+    (b"CONNECT a:80 HTTP/1.1\r\n" + HOST + b"\r\n", 501, "3.2.3-connect"),
+    (b"FETCH / HTTP/1.1\r\n" + HOST + b"\r\n", 501, "9110-9.1-unknown-method"),
+    (b"get / HTTP/1.1\r\n" + HOST + b"\r\n", 501, "9110-9.1-methods-are-case-sensitive"),
+    (b"\x16\x03\x01\x02\x00\x01", 400, "tls-to-a-plain-port"),
+    (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, "5.1-space-before-colon"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b" folded\r\n\r\n", 400, "5.2-obs-fold"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"X: a\x00b\r\n\r\n", 400, "9110-5.5-nul"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"X: a\rb\r\n\r\n", 400, "9110-5.5-bare-cr"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"X y: b\r\n\r\n", 400, "9110-5.1-name-is-a-token"),
+    (
+        b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        400,
+        "6.3-length-and-coding",
+    ),
+    (
+        b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        400,
+        "6.3-two-lengths",
+    ),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: -5\r\n\r\n", 400, "6.2-negative"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: +5\r\n\r\n", 400, "6.2-signed"),
+    (
+        b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 1" + b"0" * 30 + b"\r\n\r\n",
+        400,
+        "6.2-huge",
+    ),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip\r\n\r\n", 501, "6.1-unknown-coding"),
+    (b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "6.1-coding-in-1.0"),
+    (b"GET /" + b"a" * 300 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414, "9110-15.5.15-target"),
+    (b"GET /" + b"a" * 3_000, 414, "9110-15.5.15-endless-target"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 990 + b"\r\n\r\n", 431, "6585-5-one-field"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"X: a\r\n" * 200 + b"\r\n", 431, "6585-5-many-fields"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 3_000, 431, "6585-5-endless-field"),
+]
+
+
+@pytest.mark.parametrize(("sent", "status"), [r[:2] for r in REFUSED], ids=[r[2] for r in REFUSED])
+def test_refused(sent: bytes, status: int) -> None:
+    events = read(sent)
+    assert (events.heads, events.refusals) == ([], [status])
+
+
+ACCEPTED = [
+    # bytes                                                     raw_path, query, id
+    (b"GET / HTTP/1.1\r\n" + HOST + b"\r\n", b"/", b"", "plain"),
+    (b"\r\n\r\nGET / HTTP/1.1\r\n" + HOST + b"\r\n", b"/", b"", "2.2-empty-lines-before"),
+    (b"GET /a?b?c HTTP/1.1\r\n" + HOST + b"\r\n", b"/a", b"b?c", "query"),
+    (b"GET http://b/x HTTP/1.1\r\n" + HOST + b"\r\n", b"/x", b"", "3.2.2-absolute-form"),
+    (b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", b"*", b"", "3.2.4-asterisk-form"),
+    (b"GET / HTTP/1.0\r\n\r\n", b"/", b"", "1.0-without-host"),
+    (b"GET / HTTP/1.9\r\n" + HOST + b"\r\n", b"/", b"", "9110-2.5-minor-version"),
+    (b"GET /\xc3\xa4 HTTP/1.1\r\n" + HOST + b"\r\n", b"/%C3%A4", b"", "raw-utf-8"),
+    (b"GET /%C3%A4 HTTP/1.1\r\n" + HOST + b"\r\n", b"/%C3%A4", b"", "encoded-utf-8"),
+    (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", b"/", b"", "3.2-empty-host"),
+]
+
+
+@pytest.mark.parametrize(
+    ("sent", "raw_path", "query"), [a[:3] for a in ACCEPTED], ids=[a[3] for a in ACCEPTED]
+)
+def test_accepted(sent: bytes, raw_path: bytes, query: bytes) -> None:
+    events = read(sent)
+    assert events.refusals == []
+    assert [(h.target.raw_path, h.target.query) for h in events.heads] == [(raw_path, query)]
+    assert events.ends == 1
+
+
+@pytest.mark.parametrize("sent", [a[0] for a in ACCEPTED[:6]], ids=[a[3] for a in ACCEPTED[:6]])
+def test_it_does_not_matter_where_the_pieces_end(sent: bytes) -> None:
+    whole = read(sent).heads
+    bytewise = read(*(sent[i : i + 1] for i in range(len(sent))))
+    assert (bytewise.heads, bytewise.refusals) == (whole, [])
+
+
+PERSISTENCE = [
+    (b"GET / HTTP/1.1\r\n" + HOST, True, "9.3-default-of-1.1"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n", False, "9.6-close"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"Connection: x, CLOSE\r\n", False, "9.6-close-in-a-list"),
+    (b"GET / HTTP/1.0\r\n", False, "9.3-default-of-1.0"),
+    (b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n", True, "C.2.2-keep-alive"),
+]
+
+
+@pytest.mark.parametrize(
+    ("head", "keeps_alive"), [p[:2] for p in PERSISTENCE], ids=[p[2] for p in PERSISTENCE]
+)
+def test_persistence(head: bytes, keeps_alive: bool) -> None:
+    assert [h.keeps_alive for h in read(head + b"\r\n").heads] == [keeps_alive]
+
+
+def test_100_continue_is_expected_only_by_http_1_1() -> None:
+    # RFC 9110 section 10.1.1.
+    tail = HOST + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+    assert read(b"GET / HTTP/1.1\r\n" + tail).heads[0].expects_continue
+    assert not read(b"GET / HTTP/1.0\r\n" + tail).heads[0].expects_continue
+
+
+def test_the_authority_of_the_target_replaces_host() -> None:
+    # Section 3.2.2.
+    head = read(b"GET http://b:8/x HTTP/1.1\r\n" + HOST + b"\r\n").heads[0]
+    assert [value for name, value in head.fields if name == b"host"] == [b"b:8"]
+
+
+def test_malformed_chunks_are_told_apart_from_a_malformed_head() -> None:
+    events = read(
+        b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n", b"ZZ\r\n\r\n"
+    )
+    assert (len(events.heads), events.refusals, events.malformed_content) == (1, [], [400])
+
+
+def test_an_upgrade_is_ignored_and_told() -> None:
+    # RFC 9110 section 7.8.
+    events = read(b"GET / HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    assert (len(events.heads), events.ends, events.switches) == (1, 1, 1)
+
+
+@given(st.binary(max_size=400))
+def test_garbage_raises_nothing_and_is_refused_at_most_once(garbage: bytes) -> None:
+    events = read(garbage)
+    assert len(events.refusals) + len(events.malformed_content) <= 1
