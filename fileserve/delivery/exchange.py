@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope, Send
@@ -30,6 +31,7 @@ _STATUS_LINES = {
     for status in http.HTTPStatus
 }
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_NOT_ON_ONE_LINE = re.compile(rb"[\r\n\0]").search
 
 
 class _Framing(Enum):
@@ -273,9 +275,7 @@ class Exchange:
             elif name == b"connection":
                 closes = closes or b"close" in value.lower()
                 continue
-            if not _is_field(name, value):
-                raise RuntimeError(f"the field {name!r}: {value!r} cannot be sent")
-            lines.append(b"%b: %b\r\n" % (name, value))
+            lines.append(_field_line(name, value))
         self._framing = self._choose_framing(status, length)
         self._remaining = length or 0
         # Content that nobody will read stands between this response and the next request.
@@ -394,11 +394,15 @@ def _status_line(status: int) -> bytes:
     return line if line is not None else b"HTTP/1.1 %d \r\n" % status
 
 
-def _is_field(name: bytes, value: bytes) -> bool:
-    """Whether a field fits on one line: no CR, LF or NUL (RFC 9110 section 5.5)."""
-    if b"\n" in value or b"\r" in value or b"\0" in value:
-        return False
-    return _TOKEN(name) is not None
+@lru_cache(maxsize=4096)
+def _field_line(name: bytes, value: bytes) -> bytes:
+    """Return the line of a field; most of them are sent again and again.
+
+    Raises RuntimeError for what would not fit on one line (RFC 9110 section 5.5).
+    """
+    if _TOKEN(name) is None or _NOT_ON_ONE_LINE(value) is not None:
+        raise RuntimeError(f"the field {name!r}: {value!r} cannot be sent")
+    return b"%b: %b\r\n" % (name, value)
 
 
 async def refuse(

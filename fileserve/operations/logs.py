@@ -6,7 +6,6 @@ writes them.  Lines that find the queue full are counted, and the count is writt
 
 import json
 import logging
-import logging.handlers
 import queue
 import re
 import sys
@@ -29,6 +28,8 @@ _SILENCED = "uvicorn.access"
 ACCESS_LOGGER = "fileserve.access"
 
 _QUEUED_LINES = 20_000
+# Long enough to spare wake-ups, short enough for somebody who watches.
+_GATHERING_SECONDS = 0.1
 # How long the end of the process waits for lines that nobody reads.
 _CLOSING_SECONDS = 1.0
 _MAX_RANGE_LENGTH = 200
@@ -40,7 +41,7 @@ _ESCAPES = {
 
 
 class AccessRecord(logging.LogRecord):
-    """The log record of a transfer that ended; its line is composed in the writing thread."""
+    """The log record of a transfer that ended."""
 
     def __init__(self, transfer: Transfer) -> None:
         super().__init__(ACCESS_LOGGER, logging.INFO, "", 0, "", None, None)
@@ -124,51 +125,63 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(members)
 
 
-class QueuedHandler(logging.handlers.QueueHandler):
-    """Hands records to a thread that writes them through target; never waits for it.
+class QueuedHandler(logging.Handler):
+    """Hands lines to a thread that writes them in batches; never waits for it.
 
+    A thread woken for each line, or one that formats, fights the event loop for the interpreter:
+    5,600 small ranges in a second instead of 9,300, or pauses of 140 ms (2026-11, 2 cores).  So
+    lines are formatted at once, and the thread only gathers and writes them.
     Takes ownership of target.  The thread starts here, so make it after the process has forked.
     """
 
-    def __init__(self, target: logging.Handler) -> None:
-        self._lines: queue.Queue[logging.LogRecord | None] = queue.Queue(_QUEUED_LINES)
-        super().__init__(self._lines)
+    def __init__(self, target: "logging.StreamHandler[TextIO]") -> None:
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        super().__init__()
         self.dropped_lines = 0
+        self._reported_lines = 0
         self._target = target
         self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
         self._thread.start()
 
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """The record as it is: it stays in this process, and formatting is the thread's work."""
-        return record
-
-    def enqueue(self, record: logging.LogRecord) -> None:
+    def emit(self, record: logging.LogRecord) -> None:
         """Called under the handler's lock, which makes the count right."""
-        try:
-            self._lines.put_nowait(record)
-        except queue.Full:
+        if self._lines.qsize() < _QUEUED_LINES:
+            self._lines.put(self._target.format(record))
+        else:
             self.dropped_lines += 1
 
     def close(self) -> None:
         """Let the thread write what is queued, for a second at most: nobody may read it."""
         super().close()
-        deadline = time.monotonic() + _CLOSING_SECONDS
-        try:
-            self._lines.put(None, timeout=_CLOSING_SECONDS)
-        except queue.Full:
-            return
-        self._thread.join(max(deadline - time.monotonic(), 0))
+        self._lines.put(None)
+        self._thread.join(_CLOSING_SECONDS)
         if not self._thread.is_alive():
             self._target.close()
 
     def _write(self) -> None:
-        reported = 0
-        while (record := self._lines.get()) is not None:
-            self._target.handle(record)
-            dropped = self.dropped_lines - reported
-            if dropped:
-                reported += dropped
-                self._target.handle(_warning(f"{dropped} log lines were dropped: queue full"))
+        is_open = True
+        while is_open:
+            first = self._lines.get()
+            if first is not None:
+                time.sleep(_GATHERING_SECONDS)
+            lines = [first]
+            while not self._lines.empty():
+                lines.append(self._lines.get())
+            is_open = None not in lines
+            self._write_batch([line for line in lines if line is not None])
+
+    def _write_batch(self, lines: list[str]) -> None:
+        dropped = self.dropped_lines - self._reported_lines
+        if dropped:
+            self._reported_lines += dropped
+            warning = _warning(f"{dropped} log lines were dropped: queue full")
+            lines.append(self._target.format(warning))
+        try:
+            self._target.stream.write("\n".join((*lines, "")))
+            self._target.flush()
+        except (OSError, ValueError):
+            # Nobody reads any more: there is no place left to say so.
+            self.dropped_lines += len(lines)
 
 
 @contextmanager
@@ -194,7 +207,9 @@ def log_directly(log_format: LogFormat, stream: TextIO | None = None) -> None:
     _install(_stream_handler(log_format, stream))
 
 
-def _stream_handler(log_format: LogFormat, stream: TextIO | None) -> logging.Handler:
+def _stream_handler(
+    log_format: LogFormat, stream: TextIO | None
+) -> "logging.StreamHandler[TextIO]":
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
     return handler
