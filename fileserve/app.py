@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fileserve.operations.logs import log_access, logging_through_thread
-from fileserve.operations.transfers import Transfer, TransferRegistry
+from fileserve.operations.transfers import TransferRegistry
 from fileserve.problems import problem, render_problem
 from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
@@ -67,11 +67,15 @@ class Site(FastAPI):
             return
         is_own = scope["path"].startswith(SERVICE_PREFIX) or scope["path"] == "/-"
         app = super().__call__ if is_own else self.files
-        transfer = Transfer(scope, send)
+        transfer = self._transfers.begin(scope, send)
+        error: BaseException | None = None
         try:
-            with self._transfers.follow(transfer):
-                await app(scope, receive, transfer.send)
+            await app(scope, receive, transfer.send)
+        except BaseException as raised:
+            error = raised
+            raise
         finally:
+            self._transfers.end(transfer, error)
             if self._writes_access_log:
                 log_access(transfer)
 

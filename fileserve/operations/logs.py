@@ -135,24 +135,31 @@ class QueuedHandler(logging.Handler):
     """
 
     def __init__(self, target: "logging.StreamHandler[TextIO]") -> None:
-        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         super().__init__()
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.dropped_lines = 0
         self._reported_lines = 0
+        self._is_closed = False
         self._target = target
         self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
         self._thread.start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called under the handler's lock, which makes the count right."""
-        if self._lines.qsize() < _QUEUED_LINES:
-            self._lines.put(self._target.format(record))
-        else:
+        if self._lines.qsize() >= _QUEUED_LINES:
             self.dropped_lines += 1
+            return
+        try:
+            self._lines.put(self._target.format(record))
+        except Exception:  # noqa: BLE001 - a faulty log call must not fail what it tells of
+            self.handleError(record)
 
     def close(self) -> None:
         """Let the thread write what is queued, for a second at most: nobody may read it."""
         super().close()
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._lines.put(None)
         self._thread.join(_CLOSING_SECONDS)
         if not self._thread.is_alive():
@@ -174,7 +181,7 @@ class QueuedHandler(logging.Handler):
         dropped = self.dropped_lines - self._reported_lines
         if dropped:
             self._reported_lines += dropped
-            warning = _warning(f"{dropped} log lines were dropped: queue full")
+            warning = _warning(f"{dropped} log lines were dropped")
             lines.append(self._target.format(warning))
         try:
             self._target.stream.write("\n".join((*lines, "")))

@@ -2,8 +2,6 @@
 
 import time
 from asyncio import CancelledError
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol, cast
 
 from starlette.types import Message, Scope, Send
@@ -144,16 +142,13 @@ class TransferRegistry:
         """A snapshot, longest running first."""
         return sorted(self._running, key=lambda transfer: transfer.started)
 
-    @contextmanager
-    def follow(self, transfer: Transfer) -> Iterator[None]:
-        """Holds transfer among the running ones and notes how it ends."""
+    def begin(self, scope: Scope, send: Send) -> Transfer:
+        """A new running transfer, to be ended by end()."""
+        transfer = Transfer(scope, send)
         self._running.add(transfer)
-        error: BaseException | None = None
-        try:
-            yield
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            transfer.end(error)
-            self._running.discard(transfer)
+        return transfer
+
+    def end(self, transfer: Transfer, error: BaseException | None) -> None:
+        """Note that it ended; error is what the application raised, if it did."""
+        transfer.end(error)
+        self._running.discard(transfer)

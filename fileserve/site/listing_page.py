@@ -112,11 +112,12 @@ def human_size(size: int) -> str:
     """size bytes with two or three digits and a binary unit: 512 B, 1.4 GiB, 143 MiB."""
     if size < 1000:
         return f"{size} B"
-    value, units = size / 1024, iter(_SIZE_UNITS)
-    unit = next(units)
-    # 1,000 KiB is longer to read than 1.0 MiB.
-    while value >= 999.5:
-        value, unit = value / 1024, next(units, unit)
+    value, unit = size / 1024, _SIZE_UNITS[0]
+    for larger_unit in _SIZE_UNITS[1:]:
+        # 1,000 KiB is longer to read than 1.0 MiB.
+        if value < 999.5:
+            break
+        value, unit = value / 1024, larger_unit
     return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
 
 
