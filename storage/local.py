@@ -114,6 +114,7 @@ class LocalStorage:
 
     def mounts(self) -> MountReports:
         """The root's mount, then all mounts below it as mountinfo tells; asks none of them."""
+        self._router.forget_vanished()
         mounts = self._table.current()
         own = mounts.by_id.get(mount_id(self._root.fileno))
         below = mounts.below(self._router.root_path)

@@ -194,58 +194,74 @@ class MountTable:
     """The mounts of now: read at the first need, and again whenever the kernel says they changed.
 
     Opens nothing when it is made; a forked child opens its own, since a change is told once to
-    each open mountinfo.  All methods but watch may be called in any thread.
+    each open mountinfo.  current may be called in any thread, the others in the loop's.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process = 0
         self._mountinfo = -1
-        self._changes: select.epoll | None = None
+        self._changes = select.poll()
         self._mounts = Mounts(())
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watch: _Watch | None = None
 
     def current(self) -> Mounts:
         """The mounts of now; the same object as long as nothing changes."""
         with self._lock:
             if self._process != os.getpid():
                 self._open()
-                self._mounts = _read_mounts()
-            elif self._changes is not None and self._changes.poll(0):
-                self._mounts = _read_mounts()
+            elif not self._changes.poll(0):
+                return self._mounts
+            # Asked for changes before reading: what changes meanwhile is told next time.
+            self._mounts = _read_mounts()
             return self._mounts
 
     def watch(self, on_change: Callable[[], None]) -> None:
         """Call on_change in the running loop after each change until close()."""
-        self.current()
-        if self._changes is None:
-            return
-        self._loop = asyncio.get_running_loop()
-
-        def notice() -> None:
-            self.current()
-            on_change()
-
-        self._loop.add_reader(self._changes.fileno(), notice)
+        self._watch = _Watch(asyncio.get_running_loop(), on_change)
 
     def close(self) -> None:
         """Stop watching.  May be called twice; current() would open anew."""
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         with self._lock:
-            if self._changes is None or self._process != os.getpid():
-                return
-            if self._loop is not None:
-                self._loop.remove_reader(self._changes.fileno())
-            self._changes.close()
-            os.close(self._mountinfo)
-            self._loop, self._changes, self._process = None, None, 0
+            if self._process == os.getpid():
+                self._process = 0
+                os.close(self._mountinfo)
 
     def _open(self) -> None:
+        self._mountinfo = _open_mountinfo()
+        self._changes = select.poll()
+        self._changes.register(self._mountinfo, select.POLLPRI)
         self._process = os.getpid()
-        self._mountinfo = os.open(MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
+
+
+class _Watch:
+    """An open mountinfo of its own in an event loop, since telling a change uses it up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_change: Callable[[], None]) -> None:
+        self._loop = loop
+        self._on_change = on_change
+        self._mountinfo = _open_mountinfo()
         # mountinfo is always readable, so an event loop would spin on it; an epoll of its
         # own that asks for EPOLLPRI alone becomes readable at changes only.
-        self._changes = select.epoll()
-        self._changes.register(self._mountinfo, select.EPOLLPRI)
+        self._epoll = select.epoll()
+        self._epoll.register(self._mountinfo, select.EPOLLPRI)
+        loop.add_reader(self._epoll.fileno(), self._notice)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+        os.close(self._mountinfo)
+
+    def _notice(self) -> None:
+        self._epoll.poll(0)
+        self._on_change()
+
+
+def _open_mountinfo() -> int:
+    return os.open(MOUNTINFO, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _read_mounts() -> Mounts:

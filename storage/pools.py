@@ -125,7 +125,7 @@ class BoundedPool:
         try:
             async with deadline:
                 result = await start()
-        except TimeoutError as error:  # also OSError(ETIMEDOUT), which is an answer
+        except TimeoutError:  # also OSError(ETIMEDOUT), which is an answer
             if not deadline.expired():
                 self._breaker.record_answer()
                 raise
@@ -133,7 +133,7 @@ class BoundedPool:
             raise Unavailable(
                 f"{self.label}: no answer within {self._deadline_seconds:g} seconds",
                 ceil(self._pause_seconds),
-            ) from error
+            ) from None
         except Unavailable:  # refused by the queue: nothing was asked
             raise
         except Exception:

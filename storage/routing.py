@@ -13,7 +13,7 @@ from typing import TypeVar
 from storage.beneath import CrossesMount, Root
 from storage.errors import NotFound, from_os_error
 from storage.mounts import Mounts, MountTable
-from storage.names import Name, printable
+from storage.names import Name
 from storage.pools import BoundedPool
 
 T = TypeVar("T")
@@ -72,9 +72,11 @@ class Router:
                 return await self._reach_under_network_root(name, flags, use, discard)
             try:
                 descriptor = self.root.open_same_mount(name, flags)
-            except CrossesMount as crossing:
-                return await self._reach_beyond(crossing, name, flags, use, discard)
-            return use(descriptor, None)
+            except CrossesMount as found:
+                crossing = found
+            else:
+                return use(descriptor, None)
+            return await self._reach_beyond(crossing, name, flags, use, discard)
         except OSError as error:
             raise from_os_error(error, name.display) from error
 
@@ -122,8 +124,9 @@ class Router:
             return await place.pool.run(
                 lambda: use(self.root.open_same_mount(name, flags), place), discard=discard
             )
-        except CrossesMount as crossing:
-            return await self._reach_beyond(crossing, name, flags, use, discard)
+        except CrossesMount as found:
+            crossing = found
+        return await self._reach_beyond(crossing, name, flags, use, discard)
 
     async def _reach_beyond(
         self,
@@ -152,10 +155,9 @@ class Router:
         return place
 
     def _new_pool(self, prefix: tuple[bytes, ...]) -> BoundedPool:
-        label = printable(b"/".join((self.root_path.rstrip(b"/"), *prefix)))
-        return BoundedPool(
-            f"mount {label}", threads=self._threads, deadline_seconds=self._deadline_seconds
-        )
+        # Messages reach clients: the path below the root says enough.
+        label = f"the mount at {Name(prefix).display}"
+        return BoundedPool(label, threads=self._threads, deadline_seconds=self._deadline_seconds)
 
 
 def _beyond(

@@ -1,0 +1,127 @@
+"""A network mount that hangs when told to: sshfs over a local sftp-server, without any network.
+
+    with frozen_mount(tmp_path / "root" / "nas") as mount:
+        (mount.source / "film.mkv").write_bytes(...)     # appears at mount.point / "film.mkv"
+        mount.freeze()                                   # every new call on it now waits ...
+        mount.thaw()                                     # ... until here
+
+Nothing of it is cached, so what hangs does not depend on what was asked before.  Leaving the
+context thaws and unmounts, whatever happened.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
+_OPTIONS = "fsname=frozen,dir_cache=no,entry_timeout=0,attr_timeout=0,negative_timeout=0"
+# Generous: the machine may be busy.  None of these is waited for when all goes well.
+_WAIT_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenMount:
+    """point: the mount point; source: the local folder whose files appear there."""
+
+    point: Path
+    source: Path
+    server_pid: int
+
+    def freeze(self) -> None:
+        """Let every call that needs the server wait, from now on."""
+        os.kill(self.server_pid, signal.SIGSTOP)
+        _wait_until(lambda: _process_state(self.server_pid) == "T", "the server to stop")
+
+    def thaw(self) -> None:
+        """Let the server answer again; may be called at any time."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.server_pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def frozen_mount(point: Path) -> Iterator[FrozenMount]:
+    """Mount at point, which is made if need be; skips the test where FUSE is missing."""
+    server = _require_fuse()
+    point.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="frozen-mount-") as scratch,
+        contextlib.ExitStack() as undo,
+    ):
+        source, pid_file = Path(scratch, "source"), Path(scratch, "pid")
+        source.mkdir()
+        wrapper = Path(scratch, "sftp")
+        wrapper.write_text(
+            f"#!/bin/sh\necho $$ > {pid_file}.new\nmv {pid_file}.new {pid_file}\nexec {server} -e\n"
+        )
+        wrapper.chmod(0o700)
+        sshfs = subprocess.Popen(
+            ["sshfs", "-f", "-o", f"ssh_command={wrapper},{_OPTIONS}", f"none:{source}", point],
+            stdin=subprocess.DEVNULL,
+        )
+        undo.callback(_end, sshfs)
+        _wait_until(lambda: is_mounted(point) or sshfs.poll() is not None, "sshfs to mount")
+        assert sshfs.poll() is None, "sshfs did not mount"
+        mount = FrozenMount(point, source, int(pid_file.read_text()))
+        undo.callback(_unmount, mount)
+        undo.callback(mount.thaw)
+        yield mount
+
+
+def is_mounted(point: Path) -> bool:
+    """Whether something is mounted at point; asks the kernel's table only."""
+    escaped = str(point.parent.resolve() / point.name).replace(" ", "\\040")
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
+    return any(line.split()[4] == escaped for line in lines)
+
+
+def _require_fuse() -> str:
+    server = next((path for path in _SFTP_SERVERS if os.access(path, os.X_OK)), None)
+    has_tools = shutil.which("sshfs") and shutil.which("fusermount3")
+    if server and has_tools and os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return server
+    reason = "hung mounts are NOT TESTED: sshfs, fusermount3, sftp-server and /dev/fuse are needed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _unmount(mount: FrozenMount) -> None:
+    if not is_mounted(mount.point):
+        return
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while subprocess.run(["fusermount3", "-u", mount.point], check=False).returncode != 0:
+        # Busy: a thread that was stuck is just about to close its file.
+        if time.monotonic() > deadline:
+            subprocess.run(["fusermount3", "-uz", mount.point], check=True)
+            raise AssertionError(f"{mount.point} was still in use at the end of the test")
+        time.sleep(0.05)
+
+
+def _end(sshfs: "subprocess.Popen[bytes]") -> None:
+    # Unmounting ends it; killing it makes the kernel answer whatever still waits.
+    try:
+        sshfs.wait(_WAIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        sshfs.kill()
+        sshfs.wait()
+
+
+def _process_state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+
+
+def _wait_until(is_true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not is_true():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain for {what}")
+        time.sleep(0.01)

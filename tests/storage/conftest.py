@@ -1,0 +1,81 @@
+"""What the tests of storage share: both ways to open, bind mounts, descriptor counts."""
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvloop
+
+
+@pytest.fixture(params=["openat2", "walk"])
+def opener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test runs twice: with openat2(2), and with the walk for kernels that refuse it."""
+    way = str(request.param)
+    if way == "walk":
+        monkeypatch.setenv("FILESERVE_NO_OPENAT2", "1")
+    else:
+        monkeypatch.delenv("FILESERVE_NO_OPENAT2", raising=False)
+    return way
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def new_loop(request: pytest.FixtureRequest) -> Callable[[], asyncio.AbstractEventLoop]:
+    """A loop factory: the test runs on both event loops."""
+    return uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+
+
+@pytest.fixture
+def bind_mount() -> Iterator[Callable[[Path, Path], None]]:
+    """bind_mount(source, point) mounts until the end of the test; point may be a file."""
+    _require_root()
+    with contextlib.ExitStack() as undo:
+
+        def mount(source: Path, point: Path) -> None:
+            subprocess.run(["mount", "--bind", source, point], check=True)
+            undo.callback(unmount, point)
+
+        yield mount
+
+
+def unmount(point: Path) -> None:
+    """Take a mount away, also one that is in use; nothing happens if it is gone already."""
+    subprocess.run(["umount", "--lazy", point], check=False, stderr=subprocess.DEVNULL)
+
+
+def _require_root() -> None:
+    if os.geteuid() == 0:
+        return
+    reason = "mounts are NOT TESTED: only root may mount"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """As many descriptors are open after the test as before it."""
+    before = open_descriptors()
+    yield
+    assert open_descriptors() == before
+
+
+def open_descriptors() -> int:
+    """How many descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+RENAME_EXCHANGE = 2
+AT_FDCWD = -100
+
+
+def exchange(one: bytes, other: bytes) -> None:
+    """Swap two names in one step, renameat2(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
