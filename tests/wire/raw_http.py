@@ -1,0 +1,288 @@
+"""A strict HTTP/1.1 client on a plain socket: what a test sends is what goes out, byte for byte.
+
+    with connect(server) as client:
+        client.send(b"GET /film.mkv HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+        answer = client.answer()
+
+Strict means that it refuses whatever RFC 9112 does not let a server send, so that every test of
+every behaviour also is a test of the framing.
+"""
+
+import re
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, Self
+
+# Generous: a noisy machine with two cores may leave a process alone for seconds.
+PATIENCE_SECONDS = 30.0
+_MAX_HEAD_BYTES = 64 << 10
+_READ_BYTES = 64 << 10
+
+_STATUS_LINE = re.compile(rb"HTTP/1\.1 (?P<status>[1-5][0-9]{2}) (?P<phrase>[\x20-\x7e]*)")
+_FIELD_LINE = re.compile(
+    rb"(?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(?P<value>(?:[\x21-\x7e]+(?:[ \t]+(?!$))?)*)"
+)
+_CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]+")
+_IMF_FIXDATE = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} "
+    r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} "
+    r"[0-2][0-9]:[0-5][0-9]:[0-6][0-9] GMT"
+)
+
+
+class Address(Protocol):
+    """Where a server listens; RunningServer is one."""
+
+    host: str
+    port: int
+
+
+class End(Enum):
+    """How a connection ended, as the client sees it."""
+
+    CLEAN = "the server closed it"
+    CUT = "it was reset, or TLS ended without close_notify"
+
+
+class ConnectionEnded(AssertionError):  # noqa: N818 - an outcome, and where unexpected a failure
+    """The connection ended in the middle of something; received is what had come of it."""
+
+    def __init__(self, end: End, received: bytes) -> None:
+        super().__init__(f"{end.value}, after {len(received)} bytes: {received[-200:]!r}")
+        self.end = end
+        self.received = received
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Status and fields of a response; names are lower-case, in the order in which they came."""
+
+    status: int
+    phrase: str
+    fields: tuple[tuple[str, str], ...]
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.fields if key == name]
+
+    def field(self, name: str) -> str:
+        """The value of a field that must be there exactly once."""
+        (value,) = self.values(name)
+        return value
+
+    def has(self, name: str) -> bool:
+        return any(key == name for key, _ in self.fields)
+
+    @property
+    def closes(self) -> bool:
+        """Whether the server says that it will close the connection (9112, 9.6)."""
+        options = ",".join(self.values("connection")).lower().split(",")
+        return "close" in [option.strip() for option in options]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete response."""
+
+    head: Head
+    content: bytes
+
+    @property
+    def status(self) -> int:
+        return self.head.status
+
+    def field(self, name: str) -> str:
+        return self.head.field(name)
+
+
+class RawClient:
+    """One connection; closes its socket at the end of its `with`."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._buffer = b""
+        connected.settimeout(PATIENCE_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, raw: bytes) -> None:
+        self._socket.sendall(raw)
+
+    def send_byte_by_byte(self, raw: bytes) -> None:
+        """Each byte in a segment of its own, as far as a client can tell the kernel so."""
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for position in range(len(raw)):
+            self._socket.sendall(raw[position : position + 1])
+
+    def end_sending(self) -> None:
+        """Half-close: nothing more is sent, everything is still read."""
+        self._socket.shutdown(socket.SHUT_WR)
+
+    def vanish(self) -> None:
+        """Reset the connection, as a client does whose process died with unread bytes."""
+        linger_for_no_time = b"\1\0\0\0\0\0\0\0"
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_for_no_time)
+        self._socket.close()
+
+    def read_head(self) -> Head:
+        """The next head, interim (1xx) ones included."""
+        while b"\r\n\r\n" not in self._buffer:
+            assert len(self._buffer) < _MAX_HEAD_BYTES, "a head without an end"
+            self._receive()
+        raw, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
+        return parse_head(raw)
+
+    def read_content(self, head: Head, method: str = "GET") -> bytes:
+        """The content that belongs to head (9112, 6.3): exactly, and nothing behind it."""
+        if method == "HEAD" or head.status < 200 or head.status in (204, 304):
+            return b""
+        if head.has("transfer-encoding"):
+            return self._read_chunked()
+        if head.has("content-length"):
+            return self.read_exactly(int(head.field("content-length")))
+        assert head.closes, "without a length only the end of the connection ends the content"
+        return self.read_until_closed()
+
+    def answer(self, method: str = "GET") -> Answer:
+        """The next response, complete."""
+        head = self.read_head()
+        return Answer(head, self.read_content(head, method))
+
+    def ask(self, raw: bytes, method: str = "GET") -> Answer:
+        self.send(raw)
+        return self.answer(method)
+
+    def read_exactly(self, length: int) -> bytes:
+        pieces = [self._buffer[:length]]
+        self._buffer = self._buffer[length:]
+        missing = length - len(pieces[0])
+        while missing:
+            try:
+                piece = self._received(min(missing, 1 << 20))
+            except ConnectionEnded as ended:
+                raise ConnectionEnded(ended.end, b"".join(pieces)) from None
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
+
+    def read_until_closed(self) -> bytes:
+        """Everything up to the end, which must be clean."""
+        rest, end = self.read_to_the_end()
+        if end is not End.CLEAN:
+            raise ConnectionEnded(end, rest)
+        return rest
+
+    def read_to_the_end(self) -> tuple[bytes, End]:
+        """Everything up to the end, and how it ended; a server that does not end it fails."""
+        pieces, self._buffer = [self._buffer], b""
+        while True:
+            try:
+                pieces.append(self._received(1 << 20))
+            except ConnectionEnded as ended:
+                return b"".join(pieces), ended.end
+
+    def _read_chunked(self) -> bytes:
+        pieces: list[bytes] = []
+        while True:
+            line = self._read_line()
+            assert _CHUNK_SIZE.fullmatch(line), f"not a chunk size: {line!r}"
+            size = int(line, 16)
+            if size == 0:
+                assert self._read_line() == b"", "trailers are not announced"
+                return b"".join(pieces)
+            pieces.append(self.read_exactly(size))
+            assert self.read_exactly(2) == b"\r\n", "a chunk ends in CRLF"
+
+    def _read_line(self) -> bytes:
+        while b"\r\n" not in self._buffer:
+            self._receive()
+        line, self._buffer = self._buffer.split(b"\r\n", 1)
+        return line
+
+    def _receive(self) -> None:
+        try:
+            self._buffer += self._received(_READ_BYTES)
+        except ConnectionEnded as ended:
+            raise ConnectionEnded(ended.end, self._buffer) from None
+
+    def _received(self, limit: int) -> bytes:
+        """At least one byte; raises ConnectionEnded."""
+        try:
+            piece = self._socket.recv(limit)
+        except TimeoutError:
+            raise AssertionError(f"nothing came for {PATIENCE_SECONDS} s") from None
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+            raise ConnectionEnded(End.CUT, b"") from None
+        if not piece:
+            raise ConnectionEnded(End.CLEAN, b"")
+        return piece
+
+
+def parse_head(raw: bytes) -> Head:
+    """A response head without its empty line; fails for what a server must not send."""
+    first, *lines = raw.split(b"\r\n")
+    status_line = _STATUS_LINE.fullmatch(first)
+    assert status_line, f"not a status line: {first!r}"
+    fields = []
+    for line in lines:
+        found = _FIELD_LINE.fullmatch(line)
+        assert found, f"not a field line: {line!r}"
+        fields.append((found["name"].decode().lower(), found["value"].decode("ascii")))
+    head = Head(int(status_line["status"]), status_line["phrase"].decode(), tuple(fields))
+    _check(head)
+    return head
+
+
+def _check(head: Head) -> None:
+    """What RFC 9110 and 9112 demand of every response of a server with a clock."""
+    for name in ("content-length", "content-type", "content-range", "etag", "last-modified"):
+        assert len(head.values(name)) <= 1, f"{name} twice"
+    for length in head.values("content-length"):
+        assert re.fullmatch("[0-9]+", length), "9110, 8.6"
+    assert not (head.has("content-length") and head.has("transfer-encoding")), "9112, 6.2"
+    if head.status < 200 or head.status == 204:
+        assert not head.has("content-length"), "9110, 8.6"
+        assert not head.has("transfer-encoding"), "9112, 6.1"
+    if head.status >= 200:
+        assert _IMF_FIXDATE.fullmatch(head.field("date")), "9110, 6.6.1 and 5.6.7"
+
+
+def connect(
+    address: Address, *, tls: ssl.SSLContext | None = None, receive_buffer_bytes: int = 0
+) -> RawClient:
+    """A new connection; a small receive buffer makes a client slow that does not read."""
+    connected = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if receive_buffer_bytes:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        connected.settimeout(PATIENCE_SECONDS)
+        connected.connect((address.host, address.port))
+        if tls is not None:
+            # A cut must be told from an end: the default would hide a missing close_notify.
+            connected = tls.wrap_socket(
+                connected, server_hostname=address.host, suppress_ragged_eofs=False
+            )
+    except BaseException:
+        connected.close()
+        raise
+    return RawClient(connected)
+
+
+def request(
+    target: str | bytes,
+    fields: Sequence[str | bytes] = (),
+    *,
+    method: str = "GET",
+    version: str = "1.1",
+) -> bytes:
+    """A request with a Host field and field lines as given, complete; target is not escaped."""
+    raw_target = target.encode() if isinstance(target, str) else target
+    lines = [line.encode("latin-1") if isinstance(line, str) else line for line in fields]
+    start = b"%b %b HTTP/%b\r\n" % (method.encode(), raw_target, version.encode())
+    return start + b"".join(line + b"\r\n" for line in [b"Host: files.example", *lines]) + b"\r\n"
