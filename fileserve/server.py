@@ -15,7 +15,8 @@ import uvicorn
 
 from fileserve.announcements import Announcer
 from fileserve.app import Site, create_app
-from fileserve.delivery.zerocopy import Limits, protocol_class
+from fileserve.delivery.time_limits import Limits
+from fileserve.delivery.zerocopy import protocol_class
 from fileserve.listening import Listeners, open_for_workers
 from fileserve.operations.logs import log_directly
 from fileserve.operations.readiness import ServiceManager

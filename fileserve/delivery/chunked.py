@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -23,16 +24,18 @@ class ChunkedResponse(StreamingResponse):
     """
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__(chunks(plan.body), status_code=plan.status)
+        self._chunks = chunks(plan.body)
+        super().__init__(self._chunks, status_code=plan.status)
         self.raw_headers = list(plan.fields)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send head and body; raises TransferCut when the body could not be completed."""
-        if "fileserve.exchange" in scope.get("extensions", ()):
-            # Our own send says by itself, and why, when the client has gone.
-            await self.stream_response(send)
-        else:
-            await super().__call__(scope, receive, send)
+        async with aclosing(self._chunks):
+            if "fileserve.exchange" in scope.get("extensions", ()):
+                # Our own send says by itself, and why, when the client has gone.
+                await self.stream_response(send)
+            else:
+                await super().__call__(scope, receive, send)
 
 
 async def chunks(body: Body) -> AsyncGenerator[bytes, None]:

@@ -5,57 +5,21 @@ import http
 import json
 import logging
 import os
-import re
 from collections.abc import Iterable
-from enum import Enum, auto
-from functools import lru_cache
+from contextlib import aclosing
 from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope, Send
 
-from fileserve.delivery.body import OpenFile
+from fileserve.delivery.body import Slice, body_of
+from fileserve.delivery.chunked import chunks
 from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.delivery.response_head import Framing, Persistence, compose_head
+from fileserve.delivery.response_stream import ResponseStream, Writer
 from fileserve.http.request_head import Refusal
 from storage.paths import open_path
 
 _log = logging.getLogger("fileserve.error")
-
-# Below this a copy is cheaper than a second system call.
-_JOIN_BYTES = 64 << 10
-_PATHSEND_CHUNK_BYTES = 256 << 10
-
-# The standard library has the phrases of RFC 7231 until Python 3.13.
-_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable"}
-_STATUS_LINES = {
-    status.value: f"HTTP/1.1 {status.value} {_PHRASES.get(status, status.phrase)}\r\n".encode()
-    for status in http.HTTPStatus
-}
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_NOT_ON_ONE_LINE = re.compile(rb"[\r\n\0]").search
-
-
-class _Framing(Enum):
-    """How the end of a response's content is told (RFC 9112 section 6.3)."""
-
-    NO_CONTENT = auto()
-    LENGTH = auto()
-    CHUNKED = auto()
-    UNTIL_CLOSE = auto()
-
-
-class Writer(Protocol):
-    """What an exchange needs of the connection's output; see socket_writer for the contract."""
-
-    @property
-    def bytes_written(self) -> int: ...
-
-    async def write(self, buffer: bytes) -> None: ...
-
-    async def write_with_more(self, buffer: bytes) -> None: ...
-
-    async def send_file(self, descriptor: int, offset: int, count: int) -> None: ...
-
-    def discard_unsent(self) -> None: ...
 
 
 class Connection(Protocol):
@@ -100,11 +64,7 @@ class Exchange:
         self._expects_continue = expects_continue
         self._incoming = bytearray()
         self._changed: asyncio.Event | None = None
-        self._is_started = False
-        self._head = b""
-        self._framing = _Framing.NO_CONTENT
-        self._remaining = 0
-        self._overhead = 0
+        self._stream: ResponseStream | None = None
         self._final_body_bytes: int | None = None
         self._refusal: Refusal | None = None
         self._is_running = False
@@ -116,9 +76,7 @@ class Exchange:
         """How many bytes of content, without head and framing, the kernel has taken."""
         if self._final_body_bytes is not None:
             return self._final_body_bytes
-        if not self._is_started:
-            return 0
-        return max(self._connection.writer.bytes_written - self._overhead, 0)
+        return 0 if self._stream is None else self._stream.content_bytes_sent
 
     # What the protocol calls
 
@@ -162,8 +120,10 @@ class Exchange:
         self._is_running = True
         try:
             if self._refusal is not None:
-                status, detail = self._refusal.status, self._refusal.detail
-                await refuse(self.send, http.HTTPStatus(status), detail)
+                refusal, client = self._refusal, self.scope["client"]
+                peer = client[0] if client else "-"
+                _log.info("%s refused with %d: %s", peer, refusal.status, refusal.detail)
+                await refuse(self.send, http.HTTPStatus(refusal.status), refusal.detail)
             else:
                 await app(self.scope, self.receive, self.send)
         except TransferCut as cut:
@@ -181,7 +141,7 @@ class Exchange:
 
     async def _fail(self) -> None:
         """Answer 500 if nothing was answered yet; otherwise cut."""
-        if self._is_started:
+        if self._stream is not None:
             self.cut(EndCause.FAILED)
             return
         try:
@@ -194,7 +154,9 @@ class Exchange:
         if self.is_ended:
             return
         self.end(cause)
-        if cause is EndCause.STALLED or self._framing is _Framing.UNTIL_CLOSE:
+        stream = self._stream
+        ends_with_close = stream is not None and stream.head.framing is Framing.UNTIL_CLOSE
+        if ends_with_close or cause is EndCause.STALLED:
             self._connection.writer.discard_unsent()
         self._connection.abort()
 
@@ -206,7 +168,7 @@ class Exchange:
 
     async def receive(self) -> Message:
         """Return the next event: content of the request, or the end of the exchange."""
-        if self._expects_continue and not self._is_started and not self.is_ended:
+        if self._expects_continue and self._stream is None and not self.is_ended:
             self._expects_continue = False
             await self._connection.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if self._changed is None:
@@ -242,167 +204,70 @@ class Exchange:
             raise
 
     async def _send(self, message: Message) -> None:
-        kind = message["type"]
-        if not self._is_started:
+        kind, stream = message["type"], self._stream
+        if stream is None:
             if kind != "http.response.start":
                 raise RuntimeError(f"http.response.start must come before {kind}")
-            self._start(message["status"], message.get("headers", ()))
-        elif kind == "http.response.body":
-            await self._send_bytes(message.get("body", b""))
-            if not message.get("more_body", False):
-                await self._finish()
+            self._stream = self._start(message["status"], message.get("headers", ()))
+            return
+        if kind == "http.response.body":
+            await stream.send_bytes(message.get("body", b""))
         elif kind == "http.response.zerocopysend":
-            await self._send_from_file(message)
-            if not message.get("more_body", False):
-                await self._finish()
+            await _send_from_file(stream, message)
         elif kind == "http.response.pathsend":
-            await self._send_path(message["path"])
-            await self._finish()
+            await _send_path(stream, message["path"])
         else:
             raise RuntimeError(f"unknown message {kind}")
+        if not message.get("more_body", False):
+            await stream.finish()
+            self.end(EndCause.COMPLETE)
+            self._connection.exchange_ended(self)
 
-    def _start(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
+    def _start(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> ResponseStream:
         """Compose the head; it is sent together with the first of the content."""
-        lines = [_status_line(status), self._connection.default_fields()]
-        length: int | None = None
-        closes = False
-        for name, value in fields:
-            name = name.lower()  # noqa: PLW2901
-            if name == b"content-length":
-                length = int(value)
-            elif name == b"transfer-encoding":
-                continue
-            elif name == b"connection":
-                closes = closes or b"close" in value.lower()
-                continue
-            lines.append(_field_line(name, value))
-        self._framing = self._choose_framing(status, length)
-        self._remaining = length or 0
-        # Content that nobody will read stands between this response and the next request.
-        if closes or self._framing is _Framing.UNTIL_CLOSE or not self.has_whole_request:
-            self.keeps_alive = False
-        lines.append(self._connection_fields())
-        self._head = b"".join(lines)
-        self._overhead = self._connection.writer.bytes_written + len(self._head)
-        self._is_started = True
-
-    def _choose_framing(self, status: int, length: int | None) -> _Framing:
-        if self.scope["method"] == "HEAD" or status in (204, 304):
-            return _Framing.NO_CONTENT
-        if length is not None:
-            return _Framing.LENGTH
-        is_current = self.scope["http_version"] != "1.0"
-        return _Framing.CHUNKED if is_current else _Framing.UNTIL_CLOSE
-
-    def _connection_fields(self) -> bytes:
-        fields = b"transfer-encoding: chunked\r\n" if self._framing is _Framing.CHUNKED else b""
-        if not self.keeps_alive:
-            return fields + b"connection: close\r\n\r\n"
-        if self.scope["http_version"] == "1.0":
-            return fields + b"connection: keep-alive\r\n\r\n"
-        return fields + b"\r\n"
-
-    async def _send_bytes(self, content: bytes) -> None:
-        if self._framing is _Framing.NO_CONTENT or not content:
-            return
-        self._count(len(content))
-        if self._framing is _Framing.CHUNKED:
-            framing = b"%x\r\n" % len(content)
-            self._overhead += len(framing) + 2
-            content = b"%b%b\r\n" % (framing, content)
-        head, self._head = self._head, b""
-        if head and len(content) > _JOIN_BYTES:
-            await self._connection.writer.write_with_more(head)
-            head = b""
-        await self._connection.writer.write(head + content if head else content)
-
-    async def _send_from_file(self, message: Message) -> None:
-        """asgiref's zero-copy send: file, and optionally offset and count."""
-        file = message["file"]
-        descriptor = file if isinstance(file, int) else file.fileno()
-        offset, count = message.get("offset"), message.get("count")
-        if offset is None:
-            offset = os.lseek(descriptor, 0, os.SEEK_CUR)
-        if count is None:
-            count = max(os.fstat(descriptor).st_size - offset, 0)
-        await self._send_slice(descriptor, offset, count)
-
-    async def _send_slice(self, descriptor: int, offset: int, count: int) -> None:
-        if self._framing is _Framing.NO_CONTENT or count == 0:
-            return
-        self._count(count)
-        writer = self._connection.writer
-        prefix, self._head = self._head, b""
-        if self._framing is _Framing.CHUNKED:
-            framing = b"%x\r\n" % count
-            self._overhead += len(framing) + 2
-            prefix += framing
-        if prefix:
-            await writer.write_with_more(prefix)
-        await writer.send_file(descriptor, offset, count)
-        if self._framing is _Framing.CHUNKED:
-            await writer.write(b"\r\n")
-
-    async def _send_path(self, path: str) -> None:
-        """Send a whole file by its path; the one message that makes the server open a file."""
-        if self._framing is _Framing.NO_CONTENT:
-            return
-        file = await open_path(path)
-        try:
-            count = file.complete_length
-            if self._framing is _Framing.LENGTH:
-                # It grew or shrank since the application looked: Content-Length holds.
-                count = self._remaining
-            if file.zero_copy:
-                await self._send_slice(file.fileno, 0, count)
-            else:
-                await self._send_in_chunks(file, count)
-        finally:
-            await file.close()
-
-    async def _send_in_chunks(self, file: OpenFile, count: int) -> None:
-        offset = 0
-        while offset < count:
-            chunk = await file.read(offset, min(_PATHSEND_CHUNK_BYTES, count - offset))
-            if not chunk:
-                raise TransferCut(EndCause.SHRANK, f"{count - offset} bytes are missing")
-            await self._send_bytes(chunk)
-            offset += len(chunk)
-
-    def _count(self, length: int) -> None:
-        if self._framing is not _Framing.LENGTH:
-            return
-        if length > self._remaining:
-            raise RuntimeError("the content is longer than Content-Length")
-        self._remaining -= length
-
-    async def _finish(self) -> None:
-        if self._framing is _Framing.LENGTH and self._remaining:
-            raise RuntimeError(f"the content is {self._remaining} bytes short of Content-Length")
-        rest, self._head = self._head, b""
-        if self._framing is _Framing.CHUNKED:
-            rest += b"0\r\n\r\n"
-            self._overhead += 5
-        if rest:
-            await self._connection.writer.write(rest)
-        self.end(EndCause.COMPLETE)
-        self._connection.exchange_ended(self)
+        # Content that nobody will read would stand between this response and the next request.
+        keeps_alive = self.keeps_alive and self.has_whole_request
+        head = compose_head(
+            status,
+            fields,
+            method=self.scope["method"],
+            version=self.scope["http_version"],
+            default_fields=self._connection.default_fields(),
+            persistence=Persistence.KEEP_ALIVE if keeps_alive else Persistence.CLOSE,
+        )
+        self.keeps_alive = head.persistence is Persistence.KEEP_ALIVE
+        return ResponseStream(self._connection.writer, head)
 
 
-def _status_line(status: int) -> bytes:
-    line = _STATUS_LINES.get(status)
-    return line if line is not None else b"HTTP/1.1 %d \r\n" % status
+async def _send_from_file(stream: ResponseStream, message: Message) -> None:
+    """asgiref's zero-copy send: a file, and optionally offset and count."""
+    file = message["file"]
+    descriptor = file if isinstance(file, int) else file.fileno()
+    offset, count = message.get("offset"), message.get("count")
+    if offset is None:
+        offset = os.lseek(descriptor, 0, os.SEEK_CUR)
+    if count is None:
+        count = max(os.fstat(descriptor).st_size - offset, 0)
+    await stream.send_slice(descriptor, offset, count)
 
 
-@lru_cache(maxsize=4096)
-def _field_line(name: bytes, value: bytes) -> bytes:
-    """Return the line of a field; most of them are sent again and again.
-
-    Raises RuntimeError for what would not fit on one line (RFC 9110 section 5.5).
-    """
-    if _TOKEN(name) is None or _NOT_ON_ONE_LINE(value) is not None:
-        raise RuntimeError(f"the field {name!r}: {value!r} cannot be sent")
-    return b"%b: %b\r\n" % (name, value)
+async def _send_path(stream: ResponseStream, path: str) -> None:
+    """Send a whole file by its path; the one message that makes the server open a file."""
+    if stream.head.framing is Framing.NO_CONTENT:
+        return
+    file = await open_path(path)
+    try:
+        # It may have grown or shrunk since the application looked: Content-Length holds.
+        has_length = stream.head.framing is Framing.LENGTH
+        count = stream.remaining if has_length else file.complete_length
+        if file.zero_copy:
+            await stream.send_slice(file.fileno, 0, count)
+        else:
+            async with aclosing(chunks(body_of([Slice(file, 0, count)]))) as pieces:
+                async for piece in pieces:
+                    await stream.send_bytes(piece)
+    finally:
+        await file.close()
 
 
 async def refuse(

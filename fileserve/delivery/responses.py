@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starlette.responses import FileResponse as StarletteFileResponse
+from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.body import Slice, body_of
@@ -19,7 +20,7 @@ from fileserve.http.validators import (
     strong_entity_tag,
 )
 from storage.blob import Blob
-from storage.errors import NotFound
+from storage.errors import IsFolder, NotFound, Unavailable
 from storage.paths import open_path
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ class FileResponse(StarletteFileResponse):
             blob = await open_path(self.path)
         except NotFound as error:
             raise RuntimeError(f"File at path {self.path} does not exist.") from error
+        except IsFolder as error:
+            raise RuntimeError(f"File at path {self.path} is not a file.") from error
+        except Unavailable as error:
+            await _send_unavailable(error, scope, receive, send)
+            return
         try:
             await transfer(self._plan(scope, blob), scope, receive, send)
         finally:
@@ -109,6 +115,12 @@ class FileResponse(StarletteFileResponse):
             tuple(metadata),
             tuple(control),
         )
+
+
+async def _send_unavailable(error: Unavailable, scope: Scope, receive: Receive, send: Send) -> None:
+    fields = {"Retry-After": str(error.retry_after_seconds), "Cache-Control": "no-store"}
+    response = PlainTextResponse("The file's storage does not answer.\n", 503, fields)
+    await response(scope, receive, send)
 
 
 def _replaced(validators: Validators, headers: Mapping[str, str], now: float) -> Validators:

@@ -7,10 +7,7 @@ they change.
 
 import asyncio
 import logging
-import urllib.parse
 from collections import deque
-from dataclasses import dataclass
-from enum import Enum, auto
 from http import HTTPStatus
 from typing import ClassVar, cast
 
@@ -21,8 +18,10 @@ from uvicorn.server import ServerState
 from fileserve.delivery.exchange import Exchange, refuse
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.request_parser import RequestHead, RequestParser
+from fileserve.delivery.scopes import connection_scope, request_scope
 from fileserve.delivery.socket_writer import SocketWriter
 from fileserve.delivery.sweeper import Sweeper, sweeper_of
+from fileserve.delivery.time_limits import Limits, Stage, Watch
 from fileserve.delivery.transport_writer import TransportWriter
 from fileserve.http.request_head import Refusal
 from fileserve.http.target import RequestTarget
@@ -32,37 +31,8 @@ _log = logging.getLogger("fileserve.error")
 # Requests are parsed in slices, so that a flood of pipelined ones waits as bytes.
 _FEED_BYTES = 16 << 10
 _INCOMING_HIGH_WATER_BYTES = 256 << 10
-# After an early answer the rest of the request is read and dropped for a while:
-# closing at once would reset the connection and could destroy the answer on its way.
-_LINGER_SECONDS = 5.0
+# What a client may go on sending after an early answer.
 _LINGER_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much and for how long a client may take."""
-
-    header_timeout_seconds: float = 20.0
-    idle_timeout_seconds: float = 60.0
-    keep_alive_seconds: float = 30.0
-    max_header_bytes: int = 64 << 10
-    max_target_bytes: int = 16 << 10
-
-    @property
-    def tick_seconds(self) -> float:
-        """How often connections are looked at: often enough for the shortest limit."""
-        shortest = min(
-            self.header_timeout_seconds, self.idle_timeout_seconds, self.keep_alive_seconds
-        )
-        return min(1.0, shortest / 4)
-
-
-class _Stage(Enum):
-    BETWEEN_REQUESTS = auto()
-    READING_HEAD = auto()
-    RESPONDING = auto()
-    LINGERING = auto()
-    CLOSED = auto()
 
 
 class ZeroCopyProtocol(asyncio.Protocol):
@@ -100,8 +70,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._connection_scope: dict[str, object] = {}
         self._is_tls = False
 
-        self._stage = _Stage.BETWEEN_REQUESTS
-        self._stage_began = self._loop.time()
+        self._watch = Watch(self.limits, self._loop.time())
         self._answering: Exchange | None = None
         self._arriving: Exchange | None = None
         self._waiting: deque[tuple[Exchange, ASGIApp]] = deque()
@@ -111,8 +80,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._has_peer_ended = False
         self._refuses_input = False
         self._is_draining = False
-        self._acknowledged_bytes = -1
-        self._moved_at = self._stage_began
+        self._received_bytes = 0
 
     # asyncio.Protocol
 
@@ -130,21 +98,14 @@ class ZeroCopyProtocol(asyncio.Protocol):
             _log.warning("a connection was refused: %s", error)
             self.abort()
             return
-        self._connection_scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "server": _address(transport.get_extra_info("sockname")),
-            "client": _address(transport.get_extra_info("peername")),
-            "scheme": "https" if self._is_tls else "http",
-            "root_path": self._config.root_path,
-        }
+        self._connection_scope = connection_scope(transport, self._config.root_path)
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         self._sweeper = sweeper_of(self._server_state, self._loop)
         self._sweeper.add(self, self.limits.tick_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything; whoever is sending learns it by TransferCut."""
-        self._stage = _Stage.CLOSED
+        self._enter(Stage.CLOSED)
         self._server_state.connections.discard(self)
         if not self._connection_scope:
             return
@@ -161,7 +122,9 @@ class ZeroCopyProtocol(asyncio.Protocol):
         if self._is_tls:
             return None
         self._has_peer_ended = True
-        return self._stage is _Stage.RESPONDING
+        arriving = self._arriving
+        is_whole = arriving is not None and arriving.has_whole_request
+        return self._watch.stage is Stage.RESPONDING and is_whole
 
     def pause_writing(self) -> None:
         """Take note that the transport's buffer is full (TLS only)."""
@@ -175,11 +138,12 @@ class ZeroCopyProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came in, as far as it may be answered now."""
-        if self._refuses_input or self._stage is _Stage.LINGERING:
+        self._received_bytes += len(data)
+        if self._refuses_input or self._watch.stage is Stage.LINGERING:
             self._drop(len(data))
             return
-        if self._stage is _Stage.BETWEEN_REQUESTS:
-            self._enter(_Stage.READING_HEAD)
+        if self._watch.stage is Stage.BETWEEN_REQUESTS:
+            self._enter(Stage.READING_HEAD)
         self._backlog = self._backlog + data if self._backlog else data
         self._parse_backlog()
 
@@ -245,18 +209,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         if not self._is_tls:
             extensions["http.response.zerocopysend"] = {}
             extensions["http.response.pathsend"] = {}
-        root_path = self._config.root_path
-        scope: Scope = {
-            **self._connection_scope,
-            "http_version": head.version,
-            "method": head.method.decode("latin-1"),
-            "path": root_path + _decoded(head.target.raw_path),
-            "raw_path": root_path.encode() + head.target.raw_path,
-            "query_string": head.target.query,
-            "headers": head.fields,
-            "state": self._app_state.copy(),
-            "extensions": extensions,
-        }
+        scope = request_scope(self._connection_scope, head, self._app_state, extensions)
         exchange = Exchange(
             self, scope, expects_continue=head.expects_continue, keeps_alive=keeps_alive
         )
@@ -274,8 +227,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
 
     def _answer(self, exchange: Exchange, app: ASGIApp) -> None:
         self._answering = exchange
-        self._acknowledged_bytes = -1
-        self._enter(_Stage.RESPONDING)
+        self._enter(Stage.RESPONDING)
         task = self._loop.create_task(exchange.run(app))
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)
@@ -288,7 +240,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         """Start the next request, wait for one, or close."""
         self._server_state.total_requests += 1
         self._answering = None
-        if self._stage is _Stage.CLOSED:
+        if self._watch.stage is Stage.CLOSED:
             return
         if self._is_draining or not exchange.keeps_alive:
             self._end(exchange)
@@ -296,13 +248,13 @@ class ZeroCopyProtocol(asyncio.Protocol):
             self._answer(*self._waiting.popleft())
             self._resume_parsing()
         elif self._backlog:
-            self._enter(_Stage.READING_HEAD)
+            self._enter(Stage.READING_HEAD)
             self._resume_parsing()
         elif self._has_peer_ended:
             self._close()
         else:
             is_open = self._parser.is_head_open
-            self._enter(_Stage.READING_HEAD if is_open else _Stage.BETWEEN_REQUESTS)
+            self._enter(Stage.READING_HEAD if is_open else Stage.BETWEEN_REQUESTS)
             self.resume_reading()
 
     def _resume_parsing(self) -> None:
@@ -319,22 +271,22 @@ class ZeroCopyProtocol(asyncio.Protocol):
         if self._has_peer_ended or self._is_tls or not may_send_more:
             self._close()
             return
-        self._enter(_Stage.LINGERING)
+        self._enter(Stage.LINGERING)
         self.writer.end_output()
         self.resume_reading()
 
     def _drop(self, length: int) -> None:
         self._dropped_bytes += length
-        if self._dropped_bytes > _LINGER_BYTES and self._stage is not _Stage.RESPONDING:
+        if self._dropped_bytes > _LINGER_BYTES and self._watch.stage is not Stage.RESPONDING:
             self._close()
 
     def _close(self) -> None:
-        self._stage = _Stage.CLOSED
+        self._enter(Stage.CLOSED)
         self._transport.close()
 
     def abort(self) -> None:
         """Cut the connection at once: a client must not take what it has for the whole."""
-        self._stage = _Stage.CLOSED
+        self._enter(Stage.CLOSED)
         self._transport.abort()
 
     def _pause_reading(self) -> None:
@@ -352,49 +304,40 @@ class ZeroCopyProtocol(asyncio.Protocol):
 
     # Time
 
-    def _enter(self, stage: _Stage) -> None:
-        self._stage = stage
-        self._stage_began = self._moved_at = self._loop.time()
+    def _enter(self, stage: Stage) -> None:
+        self._watch.enter(stage, self._loop.time())
 
     def look(self, now: float) -> None:
         """Enforce the limits."""
-        lasted = now - self._stage_began
-        if self._stage is _Stage.RESPONDING:
-            self._look_at_transfer(now)
-        elif self._stage is _Stage.BETWEEN_REQUESTS:
-            if lasted > self.limits.keep_alive_seconds:
-                self._close()
-        elif self._stage is _Stage.READING_HEAD:
-            if lasted > self.limits.header_timeout_seconds:
-                detail = f"The head took more than {self.limits.header_timeout_seconds:g} seconds."
-                self.request_refused(Refusal(408, "Request Timeout", detail))
-        elif self._stage is _Stage.LINGERING and lasted > _LINGER_SECONDS:
+        if self._watch.stage is Stage.RESPONDING:
+            if self._watch.is_stalled(now, self._progress()) and self._answering is not None:
+                self._answering.cut(EndCause.STALLED)
+                self.writer.cut(TransferCut(EndCause.STALLED))
+        elif not self._watch.is_overdue(now):
+            return
+        elif self._watch.stage is Stage.READING_HEAD:
+            detail = f"The head took more than {self.limits.header_timeout_seconds:g} seconds."
+            self.request_refused(Refusal(408, "Request Timeout", detail))
+        else:
             self._close()
 
-    def _look_at_transfer(self, now: float) -> None:
-        """Cut a reader that takes nothing; one that takes little is left alone.
+    def _progress(self) -> tuple[int, int] | None:
+        """Return what the client took and sent so far; None when it has nothing to do.
 
         What counts is what the peer's kernel acknowledged: the socket's own
         buffer hides minutes of a slow reader's progress.
         """
         exchange = self._answering
-        if exchange is None or not self.writer.is_blocked:
-            self._moved_at = now
-            return
-        acknowledged_bytes = self.writer.acknowledged_bytes()
-        if acknowledged_bytes != self._acknowledged_bytes:
-            self._acknowledged_bytes = acknowledged_bytes
-            self._moved_at = now
-        elif now - self._moved_at > self.limits.idle_timeout_seconds:
-            exchange.cut(EndCause.STALLED)
-            self.writer.cut(TransferCut(EndCause.STALLED))
+        if exchange is None or (exchange.has_whole_request and not self.writer.is_blocked):
+            return None
+        return (self.writer.acknowledged_bytes(), self._received_bytes)
 
     def shutdown(self) -> None:
         """Take no more requests (uvicorn's graceful stop): idle connections close now."""
         self._is_draining = True
         if self._answering is not None:
             self._answering.keeps_alive = False
-        elif self._stage is not _Stage.LINGERING:
+        elif self._watch.stage is not Stage.LINGERING:
             self._close()
 
 
@@ -406,22 +349,6 @@ def protocol_class(limits: Limits) -> type[ZeroCopyProtocol]:
 async def _refuse_for_load(scope: Scope, receive: Receive, send: Send) -> None:
     fields = [(b"retry-after", b"5")]
     await refuse(send, HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.", fields)
-
-
-def _decoded(raw_path: bytes) -> str:
-    """Return the path as ASGI wants it, decoded; files are named by raw_path instead."""
-    if b"%" in raw_path or not raw_path.isascii():
-        return urllib.parse.unquote_to_bytes(raw_path).decode("utf-8", "replace")
-    return raw_path.decode("ascii")
-
-
-def _address(name: object) -> tuple[str, int | None] | None:
-    """Return host and port of getpeername or getsockname; a Unix socket's path has no port."""
-    if isinstance(name, tuple):
-        return (str(name[0]), int(name[1]))
-    if isinstance(name, str) and name:
-        return (name, None)
-    return None
 
 
 _encoded_of: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")

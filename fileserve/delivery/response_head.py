@@ -1,0 +1,110 @@
+"""Composes the head of a response: status line, fields, framing and persistence, without I/O."""
+
+import http
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import lru_cache
+
+Field = tuple[bytes, bytes]
+
+# The standard library has the phrases of RFC 7231 until Python 3.13.
+_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable"}
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {_PHRASES.get(status, status.phrase)}\r\n".encode()
+    for status in http.HTTPStatus
+}
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_NOT_ON_ONE_LINE = re.compile(rb"[\r\n\0]").search
+
+
+class Framing(Enum):
+    """How a client tells where the content ends (RFC 9112 section 6.3)."""
+
+    NO_CONTENT = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    UNTIL_CLOSE = auto()
+
+
+class Persistence(Enum):
+    """What becomes of the connection after a response (RFC 9112 section 9)."""
+
+    KEEP_ALIVE = auto()
+    CLOSE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """An encoded head, and what it promised; content_length is 0 where framing is not LENGTH."""
+
+    encoded: bytes
+    framing: Framing
+    content_length: int
+    persistence: Persistence
+
+
+def compose_head(
+    status: int,
+    fields: Iterable[Field],
+    *,
+    method: str,
+    version: str,
+    default_fields: bytes,
+    persistence: Persistence,
+) -> ResponseHead:
+    """Return the head of the response to a request of ``method`` in HTTP ``version``.
+
+    fields may ask for ``connection: close``; whatever else they say about
+    connection and transfer coding is the server's business and left out.
+    default_fields are encoded lines.  Raises RuntimeError for a field that
+    cannot be sent.
+    """
+    lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, default_fields]
+    length: int | None = None
+    for name, value in fields:
+        name = name.lower()  # noqa: PLW2901
+        if name == b"connection":
+            if b"close" in value.lower():
+                persistence = Persistence.CLOSE
+            continue
+        if name == b"transfer-encoding":
+            continue
+        if name == b"content-length":
+            length = int(value)
+        lines.append(_field_line(name, value))
+    framing = _choose_framing(status, length, method=method, version=version)
+    if framing is Framing.UNTIL_CLOSE:
+        persistence = Persistence.CLOSE
+    lines.append(_last_lines(framing, persistence, version))
+    promised = length if length is not None and framing is Framing.LENGTH else 0
+    return ResponseHead(b"".join(lines), framing, promised, persistence)
+
+
+def _choose_framing(status: int, length: int | None, *, method: str, version: str) -> Framing:
+    if method == "HEAD" or status in (204, 304):
+        return Framing.NO_CONTENT
+    if length is not None:
+        return Framing.LENGTH
+    return Framing.UNTIL_CLOSE if version == "1.0" else Framing.CHUNKED
+
+
+def _last_lines(framing: Framing, persistence: Persistence, version: str) -> bytes:
+    coding = b"transfer-encoding: chunked\r\n" if framing is Framing.CHUNKED else b""
+    if persistence is Persistence.CLOSE:
+        return coding + b"connection: close\r\n\r\n"
+    if version == "1.0":
+        return coding + b"connection: keep-alive\r\n\r\n"
+    return coding + b"\r\n"
+
+
+@lru_cache(maxsize=4096)
+def _field_line(name: bytes, value: bytes) -> bytes:
+    """Return the line of a field; most of them are sent again and again.
+
+    Raises RuntimeError for what would not fit on one line (RFC 9110 section 5.5).
+    """
+    if _TOKEN(name) is None or _NOT_ON_ONE_LINE(value) is not None:
+        raise RuntimeError(f"the field {name!r}: {value!r} cannot be sent")
+    return b"%b: %b\r\n" % (name, value)
