@@ -8,7 +8,8 @@ LENGTH = [(b"content-length", b"5")]
 NONE: list[tuple[bytes, bytes]] = []
 KEEP, CLOSE = Persistence.KEEP_ALIVE, Persistence.CLOSE
 
-FRAMED = [
+Framed = tuple[int, str, str, list[tuple[bytes, bytes]], Persistence, Framing, Persistence, str]
+FRAMED: list[Framed] = [
     # status method version fields  asked -> framing, persistence                     section
     (200, "GET", "1.1", LENGTH, KEEP, Framing.LENGTH, KEEP, "6.2"),
     (200, "GET", "1.1", NONE, KEEP, Framing.CHUNKED, KEEP, "6.1-unknown-length"),
@@ -21,20 +22,9 @@ FRAMED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("status", "method", "version", "fields", "asked", "framing", "persistence"),
-    [f[:7] for f in FRAMED],
-    ids=[f[7] for f in FRAMED],
-)
-def test_framing_and_persistence(
-    status: int,
-    method: str,
-    version: str,
-    fields: list[tuple[bytes, bytes]],
-    asked: Persistence,
-    framing: Framing,
-    persistence: Persistence,
-) -> None:
+@pytest.mark.parametrize("row", FRAMED, ids=[f[7] for f in FRAMED])
+def test_framing_and_persistence(row: Framed) -> None:
+    status, method, version, fields, asked, framing, persistence, _ = row
     head = compose_head(
         status, fields, method=method, version=version, default_fields=b"", persistence=asked
     )
