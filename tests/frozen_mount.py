@@ -46,6 +46,10 @@ class FrozenMount:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.server_pid, signal.SIGCONT)
 
+    def detach(self) -> None:
+        """Unmount lazily, as an admin does who gives up; what hangs on it goes on hanging."""
+        subprocess.run(["fusermount3", "-uz", self.point], check=True)
+
 
 @contextlib.contextmanager
 def frozen_mount(point: Path) -> Iterator[FrozenMount]:
@@ -68,11 +72,16 @@ def frozen_mount(point: Path) -> Iterator[FrozenMount]:
             stdin=subprocess.DEVNULL,
         )
         undo.callback(_end, sshfs)
-        _wait_until(lambda: is_mounted(point) or sshfs.poll() is not None, "sshfs to mount")
+
+        def is_ready() -> bool:
+            return sshfs.poll() is not None or (is_mounted(point) and pid_file.exists())
+
+        _wait_until(is_ready, "sshfs to mount")
         assert sshfs.poll() is None, "sshfs did not mount"
-        mount = FrozenMount(point, source, int(pid_file.read_text()))
+        mount = FrozenMount(point, source, int(pid_file.read_text(encoding="ascii")))
         undo.callback(_unmount, mount)
         undo.callback(mount.thaw)
+        os.listdir(point)  # waits for the server's first answer
         yield mount
 
 
