@@ -17,7 +17,14 @@ from functools import partial
 from types import FrameType
 
 from fileserve.listening import Listeners
-from fileserve.operations.shutdown import FAREWELL_SECONDS, Drained, Events, ExitCode, Load
+from fileserve.operations.shutdown import (
+    FAREWELL_SECONDS,
+    HEARTBEAT_SECONDS,
+    Drained,
+    Events,
+    ExitCode,
+    Load,
+)
 from fileserve.operations.worker_process import STOP_NOW_SIGNAL, STOP_SIGNAL, Step, Worker
 from fileserve.operations.worker_reports import Reporter
 
@@ -76,6 +83,7 @@ class Supervisor:
         self._stage = Stage.STARTING
         self._closing_ends = self._draining_ends = float("inf")
         self._last_turn = time.monotonic()
+        self._last_beat = float("-inf")
         self._given_up: list[Worker] = []
         self._endings: list[Drained] = []
         self._signals: list[signal.Signals] = []
@@ -253,7 +261,9 @@ class Supervisor:
             self._stage = Stage.DRAINING
             self._close_listeners()
             self._events.closed(self._load())
-        if self._stage is not Stage.STARTING:
+        now = time.monotonic()
+        if self._stage is not Stage.STARTING and now - self._last_beat >= HEARTBEAT_SECONDS:
+            self._last_beat = now
             self._events.alive(self._load())
 
     def _close_listeners(self) -> None:

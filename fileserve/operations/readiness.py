@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+# A full queue at the manager's end must not swallow what is said only once.
+_PATIENCE_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceManager:
@@ -28,25 +31,26 @@ class ServiceManager:
 
     def ready(self, status: str) -> None:
         """The service answers requests from now on."""
-        self._tell("READY=1", f"STATUS={status}")
+        self._tell(_PATIENCE_SECONDS, "READY=1", f"STATUS={status}")
 
     def alive(self, status: str) -> None:
         """A sign of life, to be given more often than watchdog_seconds."""
         beat = ["WATCHDOG=1"] if self.watchdog_seconds is not None else []
-        self._tell(*beat, f"STATUS={status}")
+        self._tell(0.0, *beat, f"STATUS={status}")
 
     def stopping(self, status: str, within_seconds: float) -> None:
         """The service ends; it asks for within_seconds, more than TimeoutStopSec if need be."""
         microseconds = int(within_seconds * 1_000_000)
-        self._tell("STOPPING=1", f"STATUS={status}", f"EXTEND_TIMEOUT_USEC={microseconds}")
+        extension = f"EXTEND_TIMEOUT_USEC={microseconds}"
+        self._tell(_PATIENCE_SECONDS, "STOPPING=1", f"STATUS={status}", extension)
 
-    def _tell(self, *assignments: str) -> None:
+    def _tell(self, patience_seconds: float, *assignments: str) -> None:
         if self.address is None:
             return
         # A line break would begin another assignment.
         message = "\n".join(line.replace("\n", " ") for line in assignments)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.setblocking(False)
+            channel.settimeout(patience_seconds)
             try:
                 channel.sendto(message.encode(), self.address)
             except OSError:
