@@ -1,20 +1,28 @@
-"""Turns the bytes of a connection into judged request heads and content, within bounds."""
+"""Turns the bytes of a connection into judged request heads and content, one message at a time.
 
-import re
+llhttp parses; what is done here is to give it one message only, cut at its
+exact end.  So the answer to a request never depends on how TCP cut the bytes,
+and nothing behind it is read before its turn.
+"""
+
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol
 
 import httptools
 
 from fileserve.http.request_head import Refusal, judge_head
+from fileserve.http.request_line import may_become_a_request, method_of, prepare_request_line
 from fileserve.http.target import RequestTarget
 
 Field = tuple[bytes, bytes]
 
-_FIELD_LINE_OVERHEAD_BYTES = len(b": \r\n")
-_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+ ")
-_VERSION = re.compile(rb" HTTP/([0-9])\.([0-9])\r\n\Z")
-_NOT_ASCII = re.compile(rb"[\x80-\xff]")
+_CRLF = b"\r\n"
+_HEAD_END = b"\r\n\r\n"
+# Method, version and spaces of a request line; no known method has more than 17 characters.
+_REQUEST_LINE_OVERHEAD_BYTES = 64
+_MAX_CHUNK_LINE_BYTES = 4 << 10
+_UNKNOWN_METHOD = b"GET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,7 @@ class Sink(Protocol):
     def request_begins(self, head: RequestHead) -> None:
         """A request that may be answered; its content, if any, follows."""
 
-    def request_refused(self, refusal: Refusal) -> None:
+    def request_refused(self, refusal: Refusal, method: bytes) -> None:
         """A request that cannot be answered; nothing after it on this connection can be read."""
 
     def content_received(self, content: bytes) -> None:
@@ -51,8 +59,18 @@ class Sink(Protocol):
         """The request that began last asked for an Upgrade; what follows cannot be read."""
 
 
+class _Part(Enum):
+    """What the next byte belongs to."""
+
+    HEAD = auto()
+    CONTENT = auto()
+    CHUNK_SIZE = auto()
+    CHUNK = auto()
+    TRAILER = auto()
+
+
 class RequestParser:
-    """Reads requests (RFC 9112); after a refusal it must not be fed again."""
+    """Reads requests (RFC 9112); after a refusal it takes nothing more."""
 
     def __init__(self, sink: Sink, *, max_header_bytes: int, max_target_bytes: int) -> None:
         self._sink = sink
@@ -61,84 +79,164 @@ class RequestParser:
         self._parser = httptools.HttpRequestParser(self)
         # "Connection: close" and more data: the data is ours to drop, not an error.
         self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self._is_in_content = False
+        self._part = _Part.HEAD
+        self._held = b""
+        self._left = 0
+        self._trailer_bytes = 0
         self._is_refused = False
-        self._head_bytes = 0
+        self._method = _UNKNOWN_METHOD
         self._target = b""
         self._fields: list[Field] = []
-        self.is_head_open = False
 
-    def feed(self, piece: bytes) -> None:
-        """Read ``piece``; whatever is wrong with it, the sink is told and nothing is raised."""
-        self._head_bytes += len(piece)
-        if not self._is_in_content and not self.is_head_open:
-            prepared = _prepare(piece)
-            if isinstance(prepared, Refusal):
-                self._refuse(prepared)
-                return
-            piece = prepared
+    @property
+    def is_head_open(self) -> bool:
+        """Whether a head has begun and is not complete."""
+        return self._part is _Part.HEAD and bool(self._held)
+
+    def feed(self, data: bytes, start: int) -> int:
+        """Read from ``data[start:]`` to the end of a message at most; return where it stopped.
+
+        Whatever is wrong with the bytes, the sink is told and nothing is raised.
+        """
+        if self._part is _Part.HEAD:
+            start = self._read_head(data, start)
+        while start < len(data) and self._part is not _Part.HEAD and not self._is_refused:
+            start = self._read_content(data, start)
+        return start
+
+    # The head
+
+    def _read_head(self, data: bytes, start: int) -> int:
+        shift = len(self._held) - start if self._held else 0
+        begin = 0 if self._held else start
+        if self._held:
+            data = self._held + data[start:]
+        # Empty lines before a request are those of old clients (section 2.2).
+        while data.startswith(_CRLF, begin):
+            begin += len(_CRLF)
+        end = data.find(_HEAD_END, begin)
+        if end < 0:
+            self._hold(data[begin:])
+            return len(data) - shift
+        self._held = b""
+        self._parse_head(data[begin : end + len(_HEAD_END)])
+        return end + len(_HEAD_END) - shift
+
+    def _hold(self, beginning: bytes) -> None:
+        """Keep an incomplete head, if a good one can come of it."""
+        self._held = beginning
+        line_end = beginning.find(b"\n") + 1
+        if not line_end:
+            if len(beginning) > self._max_target_bytes + _REQUEST_LINE_OVERHEAD_BYTES:
+                self._refuse(self._target_refusal())
+            elif beginning not in (b"", b"\r") and not may_become_a_request(beginning):
+                self._refuse(_malformed("it does not begin with a method"))
+            return
+        prepared = prepare_request_line(beginning[:line_end])
+        self._method = method_of(beginning) or _UNKNOWN_METHOD
+        if isinstance(prepared, Refusal):
+            self._refuse(prepared)
+        elif len(beginning) - line_end > self._max_header_bytes:
+            self._refuse(self._fields_refusal())
+        elif beginning.count(b"\n") != beginning.count(_CRLF):
+            self._refuse(_malformed("a line does not end in CR and LF"))
+
+    def _parse_head(self, head: bytes) -> None:
+        line_end = head.find(b"\n") + 1
+        line = head[:line_end]
+        self._method = method_of(line) or _UNKNOWN_METHOD
+        prepared = prepare_request_line(line)
+        if isinstance(prepared, Refusal):
+            self._refuse(prepared)
+        elif len(line) > self._max_target_bytes + _REQUEST_LINE_OVERHEAD_BYTES:
+            self._refuse(self._target_refusal())
+        elif len(head) - line_end > self._max_header_bytes:
+            self._refuse(self._fields_refusal())
+        else:
+            self._parse(head if prepared is line else prepared + head[line_end:])
+
+    def _target_refusal(self) -> Refusal:
+        return Refusal(414, "URI Too Long", f"At most {self._max_target_bytes} bytes.")
+
+    def _fields_refusal(self) -> Refusal:
+        detail = f"At most {self._max_header_bytes} bytes of header fields."
+        return Refusal(431, "Request Header Fields Too Large", detail)
+
+    # The content
+
+    def _read_content(self, data: bytes, start: int) -> int:
+        """Read one unit of content: what is left of it, a chunk, or a line of the framing."""
+        if self._part in (_Part.CONTENT, _Part.CHUNK):
+            stop = min(start + self._left, len(data))
+            self._left -= stop - start
+            self._parse(data[start:stop])
+            if self._left == 0 and self._part is _Part.CHUNK:
+                self._part = _Part.CHUNK_SIZE
+            return stop
+        stop = data.find(b"\n", start) + 1 or len(data)
+        self._held += data[start:stop]
+        is_line = data[stop - 1 : stop] == b"\n"
+        self._parse(data[start:stop])
+        if is_line:
+            line, self._held = self._held, b""
+            self._end_framing_line(line)
+        elif len(self._held) > _MAX_CHUNK_LINE_BYTES:
+            self._refuse(_malformed("a line of the chunked coding is too long"))
+        return stop
+
+    def _end_framing_line(self, line: bytes) -> None:
+        """Go on behind a line of the chunked coding (section 7.1) that llhttp took for good."""
+        if self._is_refused or self._part is _Part.HEAD:
+            return
+        if self._part is _Part.CHUNK_SIZE:
+            size = int(line.partition(b";")[0], 16)
+            self._part = _Part.CHUNK if size else _Part.TRAILER
+            self._left = size + len(_CRLF)
+            self._trailer_bytes = 0
+            return
+        self._trailer_bytes += len(line)
+        if self._trailer_bytes > self._max_header_bytes:
+            self._refuse(self._fields_refusal())
+
+    # llhttp
+
+    def _parse(self, unit: bytes) -> None:
         try:
-            self._parser.feed_data(piece)
+            self._parser.feed_data(unit)
         except httptools.HttpParserUpgrade:
             self._sink.protocol_switch_ignored()
+        except httptools.HttpParserInvalidMethodError:
+            self._refuse(Refusal(501, "Not Implemented", "The method is not known here."))
         except httptools.HttpParserError as error:
-            self._refuse(self._explain(error, piece))
-        else:
-            if self.is_head_open and self._head_bytes > self._max_header_bytes:
-                self._refuse(self._size_refusal())
+            self._refuse(_malformed(str(error)))
 
     def _refuse(self, refusal: Refusal) -> None:
         if self._is_refused:
             return
         self._is_refused = True
-        if self._is_in_content:
-            self._sink.content_malformed(refusal)
+        if self._part is _Part.HEAD:
+            self._sink.request_refused(refusal, self._method)
         else:
-            self._sink.request_refused(refusal)
-
-    def _explain(self, error: httptools.HttpParserError, piece: bytes) -> Refusal:
-        if isinstance(error, httptools.HttpParserInvalidMethodError) and _METHOD.match(piece):
-            return Refusal(501, "Not Implemented", "The method is not known here.")
-        return Refusal(400, "Bad Request", f"The request is malformed: {error}.")
-
-    def _size_refusal(self) -> Refusal:
-        if len(self._target) > self._max_target_bytes or not self._fields:
-            return Refusal(414, "URI Too Long", f"At most {self._max_target_bytes} bytes.")
-        detail = f"At most {self._max_header_bytes} bytes of header fields."
-        return Refusal(431, "Request Header Fields Too Large", detail)
-
-    def _is_too_large(self) -> bool:
-        if len(self._target) > self._max_target_bytes:
-            return True
-        overhead = _FIELD_LINE_OVERHEAD_BYTES * len(self._fields)
-        size = sum(len(name) + len(value) for name, value in self._fields)
-        return size + overhead > self._max_header_bytes
-
-    # httptools' callbacks
+            self._sink.content_malformed(refusal)
 
     def on_message_begin(self) -> None:
-        """Begin a head."""
-        self.is_head_open = True
-        self._is_in_content = False
+        """Begin a message (httptools)."""
         self._target = b""
         self._fields = []
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the request target."""
+        """Take the request target (httptools)."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field line."""
-        self._fields.append((name.lower(), value))
+        """Take a field line (httptools); trailers are not part of the head (RFC 9110 6.5.1)."""
+        if self._part is _Part.HEAD:
+            self._fields.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        """Judge the head."""
-        self.is_head_open = False
-        self._head_bytes = 0
-        if self._is_refused:
-            return
-        if self._is_too_large():
-            self._refuse(self._size_refusal())
+        """Judge the head (httptools)."""
+        if len(self._target) > self._max_target_bytes:
+            self._refuse(self._target_refusal())
             return
         version = self._parser.get_http_version()
         method = self._parser.get_method()
@@ -146,7 +244,7 @@ class RequestParser:
         if isinstance(judged, Refusal):
             self._refuse(judged)
             return
-        self._is_in_content = True
+        self._part, self._left = _content_of(self._fields)
         self._sink.request_begins(self._head(version, method, judged))
 
     def _head(self, version: str, method: bytes, target: RequestTarget) -> RequestHead:
@@ -171,43 +269,34 @@ class RequestParser:
     def _keeps_alive(self, version: str) -> bool:
         if version == "1.1":
             return bool(self._parser.should_keep_alive())
-        # HTTP/1.0 persists only when asked (RFC 9112 appendix C.2.2).
-        wishes = b",".join(value for name, value in self._fields if name == b"connection")
-        return b"keep-alive" in [wish.strip().lower() for wish in wishes.split(b",")]
+        # HTTP/1.0 persists only when asked (RFC 9112 section 9.3, appendix C.2.2).
+        listed = b",".join(value for name, value in self._fields if name == b"connection")
+        options = [option.strip(b" \t").lower() for option in listed.split(b",")]
+        return b"keep-alive" in options and b"close" not in options
 
     def on_body(self, body: bytes) -> None:
-        """Take content."""
+        """Take content (httptools)."""
         if not self._is_refused:
             self._sink.content_received(body)
 
     def on_message_complete(self) -> None:
-        """End a request."""
-        self._is_in_content = False
-        if not self._is_refused:
-            self._sink.request_ends()
+        """End a message (httptools)."""
+        if self._is_refused:
+            return
+        self._part = _Part.HEAD
+        self._held = b""
+        self._sink.request_ends()
 
 
-def _prepare(piece: bytes) -> bytes | Refusal:
-    """Return a head's first piece as llhttp reads it, where that is stricter than it should be.
+def _content_of(fields: list[Field]) -> tuple[_Part, int]:
+    """Return what follows a head that was judged: a message without content ends with it."""
+    for name, value in fields:
+        if name == b"transfer-encoding":
+            return _Part.CHUNK_SIZE, 0
+        if name == b"content-length":
+            return _Part.CONTENT, int(value)
+    return _Part.CONTENT, 0
 
-    A minor version above 1 is read as 1.1 (RFC 9110 section 2.5).  Raw
-    non-ASCII bytes in the target, which curl and others send as they were
-    typed, become percent-encoded: they mean the same name.  HTTP/0.9 would
-    make llhttp wait for fields that never come.
-    """
-    end = piece.find(b"\n") + 1
-    line = piece[:end] if end else piece
-    if line.endswith(b" HTTP/1.1\r\n") and line.isascii():
-        return piece
-    if line in (b"\n", b"\r\n", b"\r"):
-        return piece
-    rest = piece[len(line) :]
-    if end:
-        version = _VERSION.search(line)
-        if version is None:
-            return Refusal(400, "Bad Request", "The request line is malformed.")
-        if version[1] != b"1":
-            return Refusal(505, "HTTP Version Not Supported", "This server speaks HTTP/1.1.")
-        if version[2] not in b"01":
-            line = line[: version.start()] + b" HTTP/1.1\r\n"
-    return _NOT_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], line) + rest
+
+def _malformed(reason: str) -> Refusal:
+    return Refusal(400, "Bad Request", f"The request is malformed: {reason}.")

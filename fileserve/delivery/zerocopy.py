@@ -28,8 +28,6 @@ from fileserve.http.target import RequestTarget
 
 _log = logging.getLogger("fileserve.error")
 
-# Requests are parsed in slices, so that a flood of pipelined ones waits as bytes.
-_FEED_BYTES = 16 << 10
 _INCOMING_HIGH_WATER_BYTES = 256 << 10
 # What a client may go on sending after an early answer.
 _LINGER_BYTES = 1 << 20
@@ -75,6 +73,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._arriving: Exchange | None = None
         self._waiting: deque[tuple[Exchange, ASGIApp]] = deque()
         self._backlog = b""
+        self._backlog_start = 0
         self._dropped_bytes = 0
         self._is_reading_paused = False
         self._has_peer_ended = False
@@ -114,7 +113,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
             if exchange is not None:
                 exchange.end(EndCause.CLIENT_GONE)
         self._waiting.clear()
-        self._backlog = b""
+        self._forget_backlog()
         self.writer.close()
 
     def eof_received(self) -> bool | None:
@@ -144,30 +143,39 @@ class ZeroCopyProtocol(asyncio.Protocol):
             return
         if self._watch.stage is Stage.BETWEEN_REQUESTS:
             self._enter(Stage.READING_HEAD)
-        self._backlog = self._backlog + data if self._backlog else data
+        self._backlog = self._backlog[self._backlog_start :] + data if self._backlog else data
+        self._backlog_start = 0
         self._parse_backlog()
 
     def _parse_backlog(self) -> None:
         """Parse, but for what lies behind a request that still waits for its turn."""
         while self._backlog and not self._waiting and not self._refuses_input:
-            piece, self._backlog = self._backlog[:_FEED_BYTES], self._backlog[_FEED_BYTES:]
-            self._parser.feed(piece)
+            self._backlog_start = self._parser.feed(self._backlog, self._backlog_start)
+            if self._backlog_start == len(self._backlog):
+                self._forget_backlog()
         if self._waiting:
             self._pause_reading()
+
+    def _forget_backlog(self) -> None:
+        self._backlog, self._backlog_start = b"", 0
 
     # What the parser found
 
     def request_begins(self, head: RequestHead) -> None:
         """Answer a request in its turn."""
         exchange = self._exchange(head, keeps_alive=head.keeps_alive and not self._is_draining)
+        if head.target.scheme == b"https" and not self._is_tls:
+            # RFC 9110 section 7.4: an https resource is not this connection's to give away.
+            exchange.refuse(Refusal(421, "Misdirected Request", "This connection has no TLS."))
         self._queue(exchange, self._app if self._has_place() else _refuse_for_load)
 
-    def request_refused(self, refusal: Refusal) -> None:
+    def request_refused(self, refusal: Refusal, method: bytes) -> None:
         """Answer a request that cannot be served, in its turn, and end the connection."""
         self._refuses_input = True
         nothing = RequestTarget(b"/", b"", None)
-        head = RequestHead("1.1", b"GET", nothing, [], expects_continue=False, keeps_alive=False)
+        head = RequestHead("1.1", method, nothing, [], expects_continue=False, keeps_alive=False)
         exchange = self._exchange(head, keeps_alive=False)
+        exchange.end_content()
         exchange.refuse(refusal)
         self._queue(exchange, self._app)
 
@@ -196,7 +204,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
     def protocol_switch_ignored(self) -> None:
         """End the connection after the answer: what follows may be in the new protocol."""
         self._refuses_input = True
-        self._backlog = b""
+        self._forget_backlog()
         if self._arriving is not None:
             self._arriving.keeps_alive = False
 
@@ -267,7 +275,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         """Close; while the client may still be sending, read and drop for a moment first."""
         may_send_more = self._refuses_input or self._backlog or not exchange.has_whole_request
         self._waiting.clear()
-        self._backlog = b""
+        self._forget_backlog()
         if self._has_peer_ended or self._is_tls or not may_send_more:
             self._close()
             return
@@ -317,7 +325,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
             return
         elif self._watch.stage is Stage.READING_HEAD:
             detail = f"The head took more than {self.limits.header_timeout_seconds:g} seconds."
-            self.request_refused(Refusal(408, "Request Timeout", detail))
+            self.request_refused(Refusal(408, "Request Timeout", detail), b"GET")
         else:
             self._close()
 

@@ -65,12 +65,15 @@ def _judge_host(version: str, hosts: list[bytes]) -> Refusal | None:
 
 
 def _judge_codings(version: str, codings: list[bytes], *, has_length: bool) -> Refusal | None:
-    """RFC 9112 sections 6.1 and 6.3: Transfer-Encoding alone, in HTTP/1.1, chunked only."""
+    """RFC 9112 sections 6.1 and 6.3: Transfer-Encoding alone, in HTTP/1.1, chunked at its end."""
     if has_length:
         return _bad("Content-Length beside Transfer-Encoding makes the length ambiguous.")
     if version == "1.0":
         return _bad("HTTP/1.0 has no Transfer-Encoding.")
-    if len(codings) > 1 or codings[0].strip(b" \t").lower() != b"chunked":
+    listed = [coding.strip(b" \t").lower() for coding in b",".join(codings).split(b",")]
+    if listed[-1] != b"chunked":
+        return _bad("The last transfer coding is not chunked, so the length is unknown.")
+    if len(listed) > 1:
         return Refusal(501, "Not Implemented", "The only transfer coding known here is chunked.")
     return None
 

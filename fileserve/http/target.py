@@ -19,7 +19,8 @@ WHOLE_SERVER = b"*"
 # and the fragment, which has no place here.
 _ORIGIN_FORM = re.compile(rb"(?P<path>/[^\x00-\x20\x7f#?]*+)(?:\?(?P<query>[^\x00-\x20\x7f#]*+))?")
 _ABSOLUTE_FORM = re.compile(
-    rb"https?://(?P<authority>[^\x00-\x20\x7f/?#]++)(?P<rest>.*)", re.IGNORECASE | re.DOTALL
+    rb"(?P<scheme>https?)://(?P<authority>[^\x00-\x20\x7f/?#]++)(?P<rest>.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 # reg-name without the comma, which it may contain by the letter: there it can only come from
@@ -35,13 +36,14 @@ _HOST = re.compile(
 class RequestTarget:
     """raw_path is still percent-encoded and begins with a slash, or is `*` for the whole server.
 
-    query is without its question mark, b"" also if there is none.  authority, from the
-    absolute form only, overrules the Host field (RFC 9112 section 3.2.2).
+    query is without its question mark, b"" also if there is none.  authority and scheme are
+    from the absolute form only; authority overrules the Host field (RFC 9112 section 3.2.2).
     """
 
     raw_path: bytes
     query: bytes
     authority: bytes | None
+    scheme: bytes | None = None
 
 
 def parse_target(method: bytes, target: bytes) -> RequestTarget | None:
@@ -52,7 +54,7 @@ def parse_target(method: bytes, target: bytes) -> RequestTarget | None:
     if method == b"CONNECT":
         return None
     if target.startswith(b"/"):
-        return _parse_origin_form(target, None)
+        return _parse_origin_form(target, None, None)
     if target == WHOLE_SERVER:
         return RequestTarget(WHOLE_SERVER, b"", None) if method == b"OPTIONS" else None
     return _parse_absolute_form(method, target)
@@ -66,11 +68,13 @@ def is_valid_host(field_value: bytes) -> bool:
     return found["ipv6"] is None or _is_ipv6_address(found["ipv6"])
 
 
-def _parse_origin_form(target: bytes, authority: bytes | None) -> RequestTarget | None:
+def _parse_origin_form(
+    target: bytes, authority: bytes | None, scheme: bytes | None
+) -> RequestTarget | None:
     found = _ORIGIN_FORM.fullmatch(target)
     if found is None:
         return None
-    return RequestTarget(found["path"], found["query"] or b"", authority)
+    return RequestTarget(found["path"], found["query"] or b"", authority, scheme)
 
 
 def _parse_absolute_form(method: bytes, target: bytes) -> RequestTarget | None:
@@ -79,12 +83,14 @@ def _parse_absolute_form(method: bytes, target: bytes) -> RequestTarget | None:
     if found is None:
         return None
     authority, rest = found["authority"], found["rest"]
+    scheme = found["scheme"].lower()
     if authority.startswith(b":") or not is_valid_host(authority):
         return None
     if not rest and method == b"OPTIONS":
         # What a proxy was to send on as "*" (RFC 9112 section 3.2.4).
-        return RequestTarget(WHOLE_SERVER, b"", authority)
-    return _parse_origin_form(rest if rest.startswith(b"/") else ROOT_PATH + rest, authority)
+        return RequestTarget(WHOLE_SERVER, b"", authority, scheme)
+    path = rest if rest.startswith(b"/") else ROOT_PATH + rest
+    return _parse_origin_form(path, authority, scheme)
 
 
 def _is_ipv6_address(text: bytes) -> bool:

@@ -12,7 +12,8 @@ from fileserve.delivery.responses import new_boundary, validators_of
 from fileserve.delivery.transfer import transfer
 from fileserve.http.disposition import Disposition, content_disposition
 from fileserve.http.media_types import is_active, media_type
-from fileserve.problems import Problem, problem_for, send_problem
+from fileserve.http.preconditions import Verdict
+from fileserve.problems import problem, problem_for, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
 from fileserve.site.listing import send_listing
@@ -85,7 +86,7 @@ class FileSite:
         self, requested: RequestedPath, scope: Scope, receive: Receive, send: Send
     ) -> None:
         if requested.wants_folder:
-            await send_listing(scope, receive, send, self._storage, requested.name)
+            await self._send_listing(requested.name, scope, receive, send)
             return
         # Links in the page are relative to the folder, so its URL ends in a slash.
         location = scope.get("root_path", "") + requested.name.url_path + "/"
@@ -99,12 +100,24 @@ class FileSite:
         await send({"type": "http.response.start", "status": 301, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
 
+    async def _send_listing(self, name: Name, scope: Scope, receive: Receive, send: Send) -> None:
+        cors = cors_fields(self._settings, scope)
+        match _judge_folder(request_fields(scope["headers"])):
+            case Verdict.FAILED:
+                detail = "A listing has no entity tag that could match."
+                await send_problem(scope, send, problem(412, detail, *cors))
+            case Verdict.NOT_MODIFIED:
+                fields = [*self._control, *cors]
+                await send({"type": "http.response.start", "status": 304, "headers": fields})
+                await send({"type": "http.response.body", "body": b""})
+            case Verdict.PROCEED:
+                await send_listing(scope, receive, send, self._storage, name, cors)
+
     async def _send_no_content(self, scope: Scope, send: Send) -> None:
         """Answer OPTIONS with what is allowed, and every other method with 405."""
         if scope["method"] != "OPTIONS":
             detail = "Files and folders are read with GET and HEAD."
-            problem = Problem(405, "Method Not Allowed", detail, (_ALLOW,))
-            await send_problem(scope, send, problem)
+            await send_problem(scope, send, problem(405, detail, _ALLOW))
             return
         fields = [_ALLOW, *cors_fields(self._settings, scope)]
         await send({"type": "http.response.start", "status": 204, "headers": fields})
@@ -116,6 +129,19 @@ def _raw_path(scope: Scope) -> bytes:
     raw_path = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
     root_path = scope.get("root_path", "").encode()
     return bytes(raw_path.removeprefix(root_path) or b"/")
+
+
+def _judge_folder(fields: dict[str, str]) -> Verdict:
+    """Judge the preconditions of a listing, which exists but has neither tag nor date.
+
+    RFC 9110 sections 13.1.1 and 13.1.2: no list of tags matches it, ``*`` does.
+    """
+    asked = fields.get("if-match")
+    if asked is not None and asked.strip() != "*":
+        return Verdict.FAILED
+    if fields.get("if-none-match", "").strip() == "*":
+        return Verdict.NOT_MODIFIED
+    return Verdict.PROCEED
 
 
 def _disposition(query: bytes) -> Disposition:

@@ -16,6 +16,7 @@ class Events:
 
     heads: list[RequestHead] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
+    refused_methods: list[bytes] = field(default_factory=list)
     malformed_content: list[int] = field(default_factory=list)
     content: bytes = b""
     ends: int = 0
@@ -24,8 +25,9 @@ class Events:
     def request_begins(self, head: RequestHead) -> None:
         self.heads.append(head)
 
-    def request_refused(self, refusal: Refusal) -> None:
+    def request_refused(self, refusal: Refusal, method: bytes) -> None:
         self.refusals.append(refusal.status)
+        self.refused_methods.append(method)
 
     def content_received(self, content: bytes) -> None:
         self.content += content
@@ -44,10 +46,14 @@ def read(*pieces: bytes) -> Events:
     events = Events()
     parser = RequestParser(events, max_header_bytes=1_000, max_target_bytes=300)
     for piece in pieces:
-        parser.feed(piece)
-        if events.refusals:
-            break
+        start = 0
+        while start < len(piece) and not events.refusals and not events.malformed_content:
+            start = parser.feed(piece, start)
     return events
+
+
+def bytewise(sent: bytes) -> list[bytes]:
+    return [sent[i : i + 1] for i in range(len(sent))]
 
 
 HOST = b"Host: a\r\n"
@@ -91,7 +97,12 @@ REFUSED = [
         400,
         "6.2-huge",
     ),
-    (b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip\r\n\r\n", 501, "6.1-unknown-coding"),
+    (b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip\r\n\r\n", 400, "6.3-not-chunked"),
+    (
+        b"GET / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n",
+        501,
+        "6.1-unknown-coding",
+    ),
     (b"GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "6.1-coding-in-1.0"),
     (b"GET /" + b"a" * 300 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414, "9110-15.5.15-target"),
     (b"GET /" + b"a" * 3_000, 414, "9110-15.5.15-endless-target"),
@@ -132,11 +143,70 @@ def test_accepted(sent: bytes, raw_path: bytes, query: bytes) -> None:
     assert events.ends == 1
 
 
-@pytest.mark.parametrize("sent", [a[0] for a in ACCEPTED[:6]], ids=[a[3] for a in ACCEPTED[:6]])
-def test_it_does_not_matter_where_the_pieces_end(sent: bytes) -> None:
-    whole = read(sent).heads
-    bytewise = read(*(sent[i : i + 1] for i in range(len(sent))))
-    assert (bytewise.heads, bytewise.refusals) == (whole, [])
+WHOLE = b"GET /first HTTP/1.1\r\n" + HOST + b"\r\n"
+WITH_CONTENT = b"GET /first HTTP/1.1\r\n" + HOST + b"Content-Length: 3\r\n\r\nabc"
+WITH_CHUNKS = (
+    b"GET /first HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+    b"3;x=y\r\nabc\r\nA\r\n0123456789\r\n0\r\nRange: bytes=0-0\r\n\r\n"
+)
+BEFORE = [(b"", "alone"), (WHOLE, "second"), (WITH_CONTENT, "content"), (WITH_CHUNKS, "chunks")]
+ALL = [(a[0], a[3]) for a in ACCEPTED] + [(r[0], r[2]) for r in REFUSED]
+
+
+@pytest.mark.parametrize("before", [b[0] for b in BEFORE], ids=[b[1] for b in BEFORE])
+@pytest.mark.parametrize("sent", [a[0] for a in ALL], ids=[a[1] for a in ALL])
+def test_it_does_not_matter_where_the_pieces_end(sent: bytes, before: bytes) -> None:
+    alone, pieces = read(sent), read(*bytewise(before + sent))
+    together = read(before + sent)
+    assert together == pieces
+    assert together.refusals == alone.refusals
+    assert together.heads[1 if before else 0 :] == alone.heads
+
+
+def test_content_is_that_of_its_own_request() -> None:
+    events = read(WITH_CHUNKS + WITH_CONTENT + WHOLE)
+    assert events.content == b"abc0123456789" + b"abc"
+    assert (len(events.heads), events.ends) == (3, 3)
+
+
+def test_trailers_are_not_part_of_the_head() -> None:
+    # RFC 9110 section 6.5.1: a field like Range in a trailer must not be merged.
+    for events in (read(WITH_CHUNKS), read(*bytewise(WITH_CHUNKS))):
+        assert [name for name, _ in events.heads[0].fields] == [b"host", b"transfer-encoding"]
+
+
+def test_trailers_are_bounded() -> None:
+    events = read(WITH_CHUNKS[:-2] + b"X: y\r\n" * 400)
+    assert events.malformed_content == [431]
+
+
+def test_a_long_content_is_not_a_long_head() -> None:
+    content = b"x" * 100_000
+    head = b"GET / HTTP/1.1\r\n" + HOST + b"Content-Length: 100000\r\n\r\n"
+    events = read(
+        head, content[:30_000], content[30_000:] + b"GET / HT", b"TP/1.1\r\n" + HOST, b"\r\n"
+    )
+    assert (len(events.heads), events.refusals, len(events.content)) == (2, [], 100_000)
+
+
+def test_whitespace_around_a_value_is_not_part_of_it() -> None:
+    # RFC 9110 section 5.5.
+    head = read(b"GET / HTTP/1.1\r\nHost: \t a \t\r\n\r\n").heads[0]
+    assert head.fields == [(b"host", b"a")]
+
+
+METHODS = [
+    (b"HEAD / HTTP/1.1\r\n\r\n", b"HEAD", "no-host"),
+    (b"HEAD /a#b HTTP/1.1\r\n" + HOST + b"\r\n", b"HEAD", "target"),
+    (b"HEAD / HTTP/1.1\r\nX: " + b"a" * 3_000, b"HEAD", "431"),
+    (b"\x16\x03\x01", b"GET", "no-method"),
+]
+
+
+@pytest.mark.parametrize(("sent", "method"), [m[:2] for m in METHODS], ids=[m[2] for m in METHODS])
+def test_a_refusal_knows_its_method(sent: bytes, method: bytes) -> None:
+    # RFC 9110 section 9.3.2: no content in answer to HEAD, whatever the status.
+    assert read(sent).refused_methods == [method]
 
 
 PERSISTENCE = [
@@ -145,6 +215,7 @@ PERSISTENCE = [
     (b"GET / HTTP/1.1\r\n" + HOST + b"Connection: x, CLOSE\r\n", False, "9.6-close-in-a-list"),
     (b"GET / HTTP/1.0\r\n", False, "9.3-default-of-1.0"),
     (b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n", True, "C.2.2-keep-alive"),
+    (b"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n", False, "9.3-close-comes-first"),
 ]
 
 
