@@ -11,9 +11,11 @@ every behaviour also is a test of the framing.
 import re
 import socket
 import ssl
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Protocol, Self
 
 # Generous: a noisy machine with two cores may leave a process alone for seconds.
@@ -36,8 +38,11 @@ _IMF_FIXDATE = re.compile(
 class Address(Protocol):
     """Where a server listens; RunningServer is one."""
 
-    host: str
-    port: int
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
 
 
 class End(Enum):
@@ -114,11 +119,20 @@ class RawClient:
     def send(self, raw: bytes) -> None:
         self._socket.sendall(raw)
 
-    def send_byte_by_byte(self, raw: bytes) -> None:
-        """Each byte in a segment of its own, as far as a client can tell the kernel so."""
+    def send_in_pieces(self, raw: bytes, piece_bytes: int = 1) -> None:
+        """Each piece only after the server has read the last, so that none are joined."""
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for position in range(len(raw)):
-            self._socket.sendall(raw[position : position + 1])
+        for start in range(0, len(raw), piece_bytes):
+            self._socket.sendall(raw[start : start + piece_bytes])
+            self.wait_until_read()
+
+    def wait_until_read(self) -> None:
+        """Until nothing that was sent waits in a kernel's buffer: the server has it."""
+        ours, theirs = self._socket.getsockname()[1], self._socket.getpeername()[1]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while _bytes_underway(ours, theirs):
+            assert time.monotonic() < deadline, "the server does not read"
+            time.sleep(0.0005)
 
     def end_sending(self) -> None:
         """Half-close: nothing more is sent, everything is still read."""
@@ -222,6 +236,23 @@ class RawClient:
         if not piece:
             raise ConnectionEnded(End.CLEAN, b"")
         return piece
+
+
+def _bytes_underway(our_port: int, their_port: int) -> int:
+    """What one side has sent and the other not read, from the kernel's table of connections.
+
+    A server that has closed the connection reads nothing more: 0.
+    """
+    ours = theirs = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues = line.split()[:5]
+        ports = int(local.split(":")[1], 16), int(remote.split(":")[1], 16)
+        to_send, to_read = (int(text, 16) for text in queues.split(":"))
+        if ports == (our_port, their_port):
+            ours = to_send
+        elif ports == (their_port, our_port):
+            theirs = to_read
+    return ours + theirs
 
 
 def parse_head(raw: bytes) -> Head:
