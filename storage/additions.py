@@ -162,14 +162,22 @@ class Addition:
             was_there = _inode(fd, name.last) is not None
             unchanged = None if source_fd is None else _state(source_fd)
 
+            def check() -> None:
+                if source_fd is not None and _state(source_fd) != unchanged:
+                    raise _changed(name)
+
             def before(step: Step) -> None:
-                if step is Step.SYNC_FILE and source_fd is not None:
-                    _refuse_changed(name, unchanged, _state(source_fd))
+                if step is Step.SYNC_FILE:
+                    check()
                 if step is Step.SYNC_FOLDER and not was_there:
                     self._made_files.append((name, _inode(fd, name.last) or 0))
                 self._watcher.before(step)
 
-            yield Target(fd, name.last, self._existing, before=before, wrote=self._watcher.wrote)
+            def wrote(count: int) -> None:
+                check()  # here, too: a file that grows as fast as it is read has no end
+                self._watcher.wrote(count)
+
+            yield Target(fd, name.last, self._existing, before=before, wrote=wrote)
 
     def _remove_sources(self) -> None:
         for path, found in self._moved:
@@ -260,11 +268,10 @@ def _state(fd: int) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _refuse_changed(name: Name, before: tuple[int, int] | None, now: tuple[int, int]) -> None:
-    if before != now:
-        raise StorageError(
-            f"{name.display}: the source changed while it was read; add it when nobody writes to it"
-        )
+def _changed(name: Name) -> StorageError:
+    return StorageError(
+        f"{name.display}: the source changed while it was read; add it when nobody writes to it"
+    )
 
 
 def _inode(folder_fd: int, segment: bytes) -> int | None:
