@@ -45,10 +45,8 @@ class Site(FastAPI):
         super().__init__(
             title="fileserve",
             lifespan=_lifespan,
-            # Both pages load scripts from a foreign host.
-            docs_url=None,
-            redoc_url=None,
-            openapi_url=f"{SERVICE_PREFIX}openapi.json",
+            # Its pages load scripts from a foreign host, and there is no API to describe.
+            openapi_url=None,
             redirect_slashes=False,
             exception_handlers={HTTPException: _answer_http_exception},
         )
@@ -65,8 +63,7 @@ class Site(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        is_own = scope["path"].startswith(SERVICE_PREFIX) or scope["path"] == "/-"
-        app = super().__call__ if is_own else self.files
+        app = super().__call__ if _is_own_page(scope) else self.files
         transfer = self._transfers.begin(scope, send)
         error: BaseException | None = None
         try:
@@ -80,6 +77,13 @@ class Site(FastAPI):
                 log_access(transfer)
 
 
+def _is_own_page(scope: Scope) -> bool:
+    path: str = scope["path"]
+    if root_path := scope.get("root_path"):
+        path = path.removeprefix(root_path)
+    return path.startswith(SERVICE_PREFIX) or path == "/-"
+
+
 def create_app(settings: Settings, storage: LocalStorage) -> Site:
     """The service for storage.
 
@@ -89,9 +93,7 @@ def create_app(settings: Settings, storage: LocalStorage) -> Site:
     site = Site(settings, storage)
     site.add_api_route(f"{SERVICE_PREFIX}health", _health, methods=_READABLE)
     site.add_api_route(f"{SERVICE_PREFIX}ready", _ready, methods=_READABLE)
-    site.add_api_route(
-        f"{STATIC_PREFIX}{{file_name}}", _static, methods=_READABLE, include_in_schema=False
-    )
+    site.add_api_route(f"{STATIC_PREFIX}{{file_name}}", _static, methods=_READABLE)
     return site
 
 

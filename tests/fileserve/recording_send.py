@@ -1,5 +1,7 @@
 """Drives an ASGI callable without a server, and keeps what it sends."""
 
+import asyncio
+
 from starlette.types import Message, Scope
 
 
@@ -57,5 +59,6 @@ def http_scope(method: str, target: str, **fields: str) -> Scope:
 
 
 async def no_more_request() -> Message:
-    """An ASGI receive for requests without content."""
-    return {"type": "http.request", "body": b"", "more_body": False}
+    """An ASGI receive for a client that has sent its request and stays."""
+    gone: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+    return await gone

@@ -1,0 +1,301 @@
+"""What the joined application does: which address belongs to whom, and what begins and ends."""
+
+import asyncio
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from recording_send import RecordingSend, http_scope, no_more_request
+from starlette.types import Message, Receive, Scope, Send
+
+from fileserve.app import Site, create_app
+from fileserve.operations.transfers import Transfer
+from fileserve.settings import Settings, SettingsError
+from storage.errors import Unavailable
+from storage.local import Entry, LocalStorage
+from storage.names import Name
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "films").mkdir()
+    (folder / "a b.mkv").write_bytes(b"0123456789")
+    return folder
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """The access lines, as they are composed."""
+    logger = logging.getLogger("fileserve.access")
+    written: list[str] = []
+
+    class Keeps(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written.append(record.getMessage())
+
+    handler = Keeps()
+    logger.addHandler(handler)
+    caplog.set_level(logging.INFO, "fileserve.access")
+    yield written
+    logger.removeHandler(handler)
+
+
+def site_for(root: Path, **settings: object) -> Site:
+    checked = Settings.model_validate({"root": root, **settings})
+    return create_app(checked, LocalStorage(root))
+
+
+def ask(site: Site, method: str, target: str, **fields: str) -> httpx.Response:
+    """The answer of a site within its lifespan, through a real client."""
+
+    async def run() -> httpx.Response:
+        transport = httpx.ASGITransport(site)
+        async with (
+            site.router.lifespan_context(site),
+            httpx.AsyncClient(transport=transport, base_url="http://host") as client,
+        ):
+            names = {name.replace("_", "-"): value for name, value in fields.items()}
+            return await client.request(method, target, headers=names)
+
+    return asyncio.run(run())
+
+
+OWNERS = [
+    # method   target                      status
+    ("GET",     "/-/health",                200),
+    ("HEAD",    "/-/health",                200),
+    ("GET",     "/-/ready",                 200),
+    ("GET",     "/-/docs",                  404),  # its scripts would come from a foreign host
+    ("GET",     "/docs",                    404),
+    ("GET",     "/openapi.json",            404),
+    ("GET",     "/-/nothing",               404),
+    ("GET",     "/-/",                      404),
+    ("GET",     "/-",                       404),
+    ("GET",     "/-/health/",               404),
+    ("GET",     "/-/static/page.css",       404),  # only the address of its content
+    ("GET",     "/-/static/..%2fapp.py",    404),
+    ("POST",    "/-/health",                405),
+    ("DELETE",  "/-/static/page.css",       405),
+    ("GET",     "/",                        200),
+    ("GET",     "/films/",                  200),
+    ("GET",     "/films",                   301),
+    ("GET",     "/a%20b.mkv",               200),
+    ("GET",     "/films/-",                 404),
+    ("GET",     "/nothing",                 404),
+    ("GET",     "/%2e%2e/root/a%20b.mkv",   404),
+    ("POST",    "/",                        405),
+    ("OPTIONS", "/",                        204),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "target", "status"), OWNERS)
+def test_each_address_has_one_owner(root: Path, method: str, target: str, status: int) -> None:
+    assert ask(site_for(root), method, target).status_code == status
+
+
+@pytest.mark.parametrize("target", ["/-/nothing", "/nothing", "/-/static/gone.css"])
+def test_every_refusal_is_a_problem(root: Path, target: str) -> None:
+    response = ask(site_for(root), "GET", target)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == 404
+
+
+def test_a_method_of_an_own_page_is_refused_with_what_is_allowed(root: Path) -> None:
+    response = ask(site_for(root), "POST", "/-/health")
+    assert sorted(response.headers["allow"].split(", ")) == ["GET", "HEAD"]
+    assert response.json()["title"] == "Method Not Allowed"
+
+
+def test_health_says_ok(root: Path) -> None:
+    response = ask(site_for(root), "GET", "/-/health")
+    assert response.json() == {"status": "ok"}
+    assert response.headers["cache-control"] == "no-store"
+
+
+def test_a_site_mounted_below_a_prefix_finds_its_own_pages(root: Path) -> None:
+    site, send = site_for(root), RecordingSend()
+    scope = {**http_scope("GET", "/files/-/health"), "root_path": "/files"}
+    asyncio.run(site(scope, no_more_request, send))
+    assert json.loads(send.content) == {"status": "ok"}
+    asyncio.run(site.state.storage.close())
+
+
+def test_a_stopping_service_is_not_ready(root: Path) -> None:
+    site = site_for(root)
+    site.state.is_draining = True
+    response = ask(site, "GET", "/-/ready")
+    assert (response.status_code, response.json()["status"]) == (503, "not ready")
+    assert response.json()["reasons"] == ["The service is stopping."]
+
+
+class DeadStorage(LocalStorage):
+    """A root on a mount that does not answer."""
+
+    async def look(self, name: Name) -> Entry:
+        raise Unavailable("/srv/secret: no answer")
+
+
+def test_a_service_whose_root_does_not_answer_is_not_ready(root: Path) -> None:
+    site = create_app(Settings(root=root), DeadStorage(root))
+    response = ask(site, "GET", "/-/ready")
+    assert response.status_code == 503
+    assert response.json()["reasons"] == ["The served folder does not answer."]
+
+
+def test_what_a_page_names_is_served_for_ever(root: Path) -> None:
+    page = ask(site_for(root), "GET", "/").text
+    urls = re.findall(r'(?:href|src)="(/-/[^"]*)"', page)
+    assert len(urls) == 2
+    for url in urls:
+        response = ask(site_for(root), "GET", url)
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert response.headers["content-type"] in ("text/css; charset=utf-8", "image/svg+xml")
+
+
+def test_a_folder_at_the_address_of_the_own_pages_is_refused(root: Path) -> None:
+    (root / "-").mkdir()
+    storage = LocalStorage(root)
+    with pytest.raises(SettingsError, match="rename"):
+        create_app(Settings(root=root), storage)
+    asyncio.run(storage.close())
+
+
+def test_a_file_named_hyphen_is_no_reason_to_refuse(root: Path) -> None:
+    (root / "-").touch()
+    assert ask(site_for(root), "GET", "/-").status_code == 404
+
+
+ORIGIN = "https://player.example"
+ALLOWED = "access-control-allow-origin"
+CORS = [
+    # cors_origins      Origin                Allow-Origin  Vary has Origin
+    ([],                ORIGIN,               None,         False),
+    (["*"],             ORIGIN,               "*",          False),
+    (["*"],             None,                 "*",          False),
+    ([ORIGIN],          ORIGIN,               ORIGIN,       True),
+    ([ORIGIN],          "https://other.test", None,         True),
+    ([ORIGIN],          ORIGIN + ".evil.test", None,        True),
+    ([ORIGIN],          "null",               None,         True),
+    ([ORIGIN],          None,                 None,         True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["/a%20b.mkv", "/films/"])
+@pytest.mark.parametrize(("origins", "origin", "allowed", "varies"), CORS)
+def test_scripts_of_listed_origins_may_read(  # noqa: PLR0917
+    root: Path,
+    origins: list[str],
+    origin: str | None,
+    allowed: str | None,
+    varies: bool,
+    target: str,
+) -> None:
+    fields = {} if origin is None else {"origin": origin}
+    response = ask(site_for(root, cors_origins=origins), "GET", target, **fields)
+    assert response.headers.get(ALLOWED) == allowed
+    assert ("Origin" in response.headers.get("vary", "")) is varies
+    exposed = response.headers.get("access-control-expose-headers", "")
+    assert ("Content-Range" in exposed) is (allowed is not None)
+    assert "access-control-allow-credentials" not in response.headers
+
+
+@pytest.mark.parametrize("target", ["/a%20b.mkv", "/films/"])
+def test_a_preflight_allows_ranges(root: Path, target: str) -> None:
+    response = ask(
+        site_for(root, cors_origins=[ORIGIN]),
+        "OPTIONS",
+        target,
+        origin=ORIGIN,
+        access_control_request_method="GET",
+        access_control_request_headers="range",
+    )
+    assert response.status_code == 204
+    assert response.headers[ALLOWED] == ORIGIN
+    assert {"Range", "If-Range"} <= set(
+        response.headers["access-control-allow-headers"].split(", ")
+    )
+    assert response.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
+
+
+def test_each_request_is_one_line_when_it_has_ended(root: Path, lines: list[str]) -> None:
+    site = site_for(root)
+    send = RecordingSend()
+    scope = http_scope("GET", "/a%20b.mkv", range="bytes=2-5")
+    asyncio.run(site(scope, no_more_request, send))
+    assert send.content == b"2345"
+    assert len(lines) == 1
+    assert re.fullmatch(
+        r"192\.0\.2\.7 GET /a%20b\.mkv 206 bytes=2-5 4 \d+\.\d{3} complete", lines[0]
+    )
+    asyncio.run(site.state.storage.close())
+
+
+def test_own_pages_are_logged_as_well(root: Path, lines: list[str]) -> None:
+    site = site_for(root)
+    asyncio.run(site(http_scope("GET", "/-/health"), no_more_request, RecordingSend()))
+    assert re.search(r" GET /-/health 200 - 15 ", lines[0])
+    asyncio.run(site.state.storage.close())
+
+
+def test_the_access_log_can_be_off(root: Path, lines: list[str]) -> None:
+    site = site_for(root, access_log=False)
+    asyncio.run(site(http_scope("GET", "/"), no_more_request, RecordingSend()))
+    assert lines == []
+    asyncio.run(site.state.storage.close())
+
+
+def test_a_failing_application_is_logged_and_raised(root: Path, lines: list[str]) -> None:
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("ours")
+
+    site = site_for(root)
+    site.files = fails
+    with pytest.raises(ValueError, match="ours"):
+        asyncio.run(site(http_scope("GET", "/"), no_more_request, RecordingSend()))
+    assert re.search(r" GET / 500 - 0 \d+\.\d{3} failed$", lines[0])
+    assert site.state.transfers.running() == []
+    asyncio.run(site.state.storage.close())
+
+
+def test_a_transfer_is_registered_while_it_runs(root: Path) -> None:
+    seen: list[list[Transfer]] = []
+
+    class Looks(RecordingSend):
+        async def __call__(self, message: Message) -> None:
+            await super().__call__(message)
+            seen.append(site.state.transfers.running())
+
+    site = site_for(root)
+    asyncio.run(site(http_scope("GET", "/a%20b.mkv"), no_more_request, Looks()))
+    assert [transfer.target for transfer in seen[0]] == [b"/a%20b.mkv"]
+    assert site.state.transfers.running() == []
+    asyncio.run(site.state.storage.close())
+
+
+def test_serving_writes_nothing_into_the_root(root: Path) -> None:
+    """Invariant I10."""
+
+    def state() -> list[tuple[str, int, int]]:
+        paths = [root, *sorted(root.rglob("*"))]
+        return [(str(path), path.stat().st_mtime_ns, path.stat().st_ctime_ns) for path in paths]
+
+    before = state()
+    site = site_for(root)
+    for target in ("/", "/films/", "/a%20b.mkv", "/nothing", "/-/ready"):
+        ask(site_for(root), "GET", target)
+    asyncio.run(site.state.storage.close())
+    assert state() == before
+
+
+def test_the_lifespan_opens_and_closes_storage(root: Path) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    ask(site_for(root), "GET", "/")
+    assert set(os.listdir("/proc/self/fd")) <= before
