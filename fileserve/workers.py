@@ -31,7 +31,7 @@ from fileserve.operations.worker_reports import Reporter
 logger = logging.getLogger("fileserve.server")
 
 # A loop this long without a sign of life will not come back.
-SILENCE_SECONDS = 30.0
+SILENCE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.5
 # Meanwhile the connections that the kernel deals to this worker wait.
 LONGEST_PAUSE_SECONDS = 5.0
@@ -76,7 +76,6 @@ class Supervisor:
         events: Events,
     ) -> None:
         self._run_worker = run_worker
-        self._listeners = listeners
         self._drain_seconds = drain_seconds
         self._events = events
         self._slots = [Slot(each) for each in listeners]
@@ -211,15 +210,15 @@ class Supervisor:
             worker = slot.worker
             if worker is None or (how := worker.ending()) is None:
                 continue
-            # A worker that crashed has cut what it was sending.
-            self._endings.append(worker.drained or Drained(0, worker.load.transfers))
             self._vacate(slot, worker)
             if self._is_wanted():
                 self._mourn(slot, worker, how)
+            else:
+                # One that crashed has cut what it was sending.
+                self._endings.append(worker.drained or Drained(0, worker.load.transfers))
 
     def _mourn(self, slot: Slot, worker: Worker, how: str) -> None:
         """Plans the successor of a worker that ended unasked, or gives the service up."""
-        self._endings.pop()
         if self._stage is Stage.STARTING:
             logger.error("worker %d ended %s before it was ready", worker.process_id, how)
             self._exit_code = ExitCode.FAILED

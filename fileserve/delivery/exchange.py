@@ -1,7 +1,6 @@
 """One request and its response on a connection: the ASGI side, with the zero-copy extensions."""
 
 import asyncio
-import http
 import json
 import logging
 import os
@@ -123,7 +122,7 @@ class Exchange:
                 refusal, client = self._refusal, self.scope["client"]
                 peer = client[0] if client else "-"
                 _log.info("%s refused with %d: %s", peer, refusal.status, refusal.detail)
-                await refuse(self.send, http.HTTPStatus(refusal.status), refusal.detail)
+                await refuse(self.send, refusal)
             else:
                 await app(self.scope, self.receive, self.send)
         except TransferCut as cut:
@@ -145,7 +144,7 @@ class Exchange:
             self.cut(EndCause.FAILED)
             return
         try:
-            await refuse(self.send, http.HTTPStatus.INTERNAL_SERVER_ERROR, "")
+            await refuse(self.send, _FAILED)
         except TransferCut as cut:
             self.cut(cut.cause)
 
@@ -270,13 +269,17 @@ async def _send_path(stream: ResponseStream, path: str) -> None:
         await file.close()
 
 
-async def refuse(
-    send: Send, status: http.HTTPStatus, detail: str, fields: Iterable[tuple[bytes, bytes]] = ()
-) -> None:
+_FAILED = Refusal(500, "Internal Server Error", "The server could not do this.")
+
+
+async def refuse(send: Send, refusal: Refusal, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
     """Answer with problem details (RFC 9457) and close the connection."""
-    problem = {"type": "about:blank", "title": status.phrase, "status": status.value}
-    if detail:
-        problem["detail"] = detail
+    problem = {
+        "type": "about:blank",
+        "title": refusal.title,
+        "status": refusal.status,
+        "detail": refusal.detail,
+    }
     text = json.dumps(problem).encode()
     head = [
         (b"content-type", b"application/problem+json"),
@@ -285,5 +288,5 @@ async def refuse(
         (b"connection", b"close"),
         *fields,
     ]
-    await send({"type": "http.response.start", "status": status.value, "headers": head})
+    await send({"type": "http.response.start", "status": refusal.status, "headers": head})
     await send({"type": "http.response.body", "body": text})

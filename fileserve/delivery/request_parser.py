@@ -5,6 +5,7 @@ exact end.  So the answer to a request never depends on how TCP cut the bytes,
 and nothing behind it is read before its turn.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -19,9 +20,11 @@ Field = tuple[bytes, bytes]
 
 _CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 # Method, version and spaces of a request line; no known method has more than 17 characters.
 _REQUEST_LINE_OVERHEAD_BYTES = 64
 _MAX_CHUNK_LINE_BYTES = 4 << 10
+# What stands for a method that could not be read; it is one that no parser refuses.
 _UNKNOWN_METHOD = b"GET"
 
 
@@ -107,23 +110,25 @@ class RequestParser:
     # The head
 
     def _read_head(self, data: bytes, start: int) -> int:
-        shift = len(self._held) - start if self._held else 0
-        begin = 0 if self._held else start
-        if self._held:
+        known = len(self._held)
+        shift = known - start if known else 0
+        begin = 0 if known else start
+        if known:
             data = self._held + data[start:]
         # Empty lines before a request are those of old clients (section 2.2).
         while data.startswith(_CRLF, begin):
             begin += len(_CRLF)
-        end = data.find(_HEAD_END, begin)
+        # What is known has been searched: a head that drips in is not searched again and again.
+        end = data.find(_HEAD_END, max(begin, known - len(_HEAD_END)))
         if end < 0:
-            self._hold(data[begin:])
+            self._hold(data[begin:], max(known - begin, 0))
             return len(data) - shift
         self._held = b""
         self._parse_head(data[begin : end + len(_HEAD_END)])
         return end + len(_HEAD_END) - shift
 
-    def _hold(self, beginning: bytes) -> None:
-        """Keep an incomplete head, if a good one can come of it."""
+    def _hold(self, beginning: bytes, known: int) -> None:
+        """Keep an incomplete head, if a good one can come of it; ``known`` bytes were judged."""
         self._held = beginning
         line_end = beginning.find(b"\n") + 1
         if not line_end:
@@ -132,13 +137,15 @@ class RequestParser:
             elif beginning not in (b"", b"\r") and not may_become_a_request(beginning):
                 self._refuse(_malformed("it does not begin with a method"))
             return
-        prepared = prepare_request_line(beginning[:line_end])
-        self._method = method_of(beginning) or _UNKNOWN_METHOD
-        if isinstance(prepared, Refusal):
-            self._refuse(prepared)
-        elif len(beginning) - line_end > self._max_header_bytes:
+        if line_end > known:
+            self._method = method_of(beginning) or _UNKNOWN_METHOD
+            prepared = prepare_request_line(beginning[:line_end])
+            if isinstance(prepared, Refusal):
+                self._refuse(prepared)
+                return
+        if len(beginning) - line_end > self._max_header_bytes:
             self._refuse(self._fields_refusal())
-        elif beginning.count(b"\n") != beginning.count(_CRLF):
+        elif _BARE_LF.search(beginning, max(known - 1, 0)) is not None:
             self._refuse(_malformed("a line does not end in CR and LF"))
 
     def _parse_head(self, head: bytes) -> None:
@@ -205,8 +212,10 @@ class RequestParser:
             self._parser.feed_data(unit)
         except httptools.HttpParserUpgrade:
             self._sink.protocol_switch_ignored()
-        except httptools.HttpParserInvalidMethodError:
-            self._refuse(Refusal(501, "Not Implemented", "The method is not known here."))
+        except httptools.HttpParserInvalidMethodError as error:
+            is_token = self._method != _UNKNOWN_METHOD
+            unknown = Refusal(501, "Not Implemented", "The method is not known here.")
+            self._refuse(unknown if is_token else _malformed(str(error)))
         except httptools.HttpParserError as error:
             self._refuse(_malformed(str(error)))
 

@@ -7,8 +7,9 @@ they change.
 
 import asyncio
 import logging
+import time
 from collections import deque
-from http import HTTPStatus
+from functools import lru_cache
 from typing import ClassVar, cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,6 +26,7 @@ from fileserve.delivery.time_limits import Limits, Stage, Watch
 from fileserve.delivery.transport_writer import TransportWriter
 from fileserve.http.request_head import Refusal
 from fileserve.http.target import RequestTarget
+from fileserve.http.validators import format_http_date
 
 _log = logging.getLogger("fileserve.error")
 
@@ -67,6 +69,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         )
         self._connection_scope: dict[str, object] = {}
         self._is_tls = False
+        self._has_place = True
 
         self._watch = Watch(self.limits, self._loop.time())
         self._answering: Exchange | None = None
@@ -98,6 +101,9 @@ class ZeroCopyProtocol(asyncio.Protocol):
             self.abort()
             return
         self._connection_scope = connection_scope(transport, self._config.root_path)
+        limit = self._config.limit_concurrency
+        # Judged once: those who were there before must not suffer from those who come.
+        self._has_place = limit is None or len(self._server_state.connections) < limit
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         self._sweeper = sweeper_of(self._server_state, self._loop)
         self._sweeper.add(self, self.limits.tick_seconds)
@@ -167,7 +173,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         if head.target.scheme == b"https" and not self._is_tls:
             # RFC 9110 section 7.4: an https resource is not this connection's to give away.
             exchange.refuse(Refusal(421, "Misdirected Request", "This connection has no TLS."))
-        self._queue(exchange, self._app if self._has_place() else _refuse_for_load)
+        self._queue(exchange, self._app if self._has_place else _refuse_for_load)
 
     def request_refused(self, refusal: Refusal, method: bytes) -> None:
         """Answer a request that cannot be served, in its turn, and end the connection."""
@@ -208,10 +214,6 @@ class ZeroCopyProtocol(asyncio.Protocol):
         if self._arriving is not None:
             self._arriving.keeps_alive = False
 
-    def _has_place(self) -> bool:
-        limit = self._config.limit_concurrency
-        return limit is None or len(self._server_state.connections) <= limit
-
     def _exchange(self, head: RequestHead, *, keeps_alive: bool) -> Exchange:
         extensions: dict[str, object] = {}
         if not self._is_tls:
@@ -241,8 +243,13 @@ class ZeroCopyProtocol(asyncio.Protocol):
         task.add_done_callback(self._server_state.tasks.discard)
 
     def default_fields(self) -> bytes:
-        """Return the encoded Date and Server fields; uvicorn renews their list each second."""
-        return _encoded_fields(self._server_state)
+        """Return the encoded Date and the fields of uvicorn's configuration.
+
+        uvicorn's own list is renewed by a tick: it can be older than a
+        Last-Modified, and stands still during a drain.
+        """
+        configured = _encoded_fields(tuple(self._config.encoded_headers))
+        return configured + _date_line(int(time.time())) if self._config.date_header else configured
 
     def exchange_ended(self, exchange: Exchange) -> None:
         """Start the next request, wait for one, or close."""
@@ -355,19 +362,15 @@ def protocol_class(limits: Limits) -> type[ZeroCopyProtocol]:
 
 
 async def _refuse_for_load(scope: Scope, receive: Receive, send: Send) -> None:
-    fields = [(b"retry-after", b"5")]
-    await refuse(send, HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections.", fields)
+    refusal = Refusal(503, "Service Unavailable", "Too many connections at the moment.")
+    await refuse(send, refusal, [(b"retry-after", b"5")])
 
 
-_encoded_of: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
+@lru_cache(maxsize=2)
+def _date_line(now: int) -> bytes:
+    return b"date: %b\r\n" % format_http_date(now).encode()
 
 
-def _encoded_fields(server_state: ServerState) -> bytes:
-    """Encode uvicorn's default fields once for each list that it makes."""
-    global _encoded_of  # noqa: PLW0603 - one entry, replaced each second
-    fields, encoded = _encoded_of
-    if fields is not server_state.default_headers:
-        fields = server_state.default_headers
-        encoded = b"".join(b"%b: %b\r\n" % field for field in fields)
-        _encoded_of = (fields, encoded)
-    return encoded
+@lru_cache(maxsize=8)
+def _encoded_fields(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % field for field in fields)

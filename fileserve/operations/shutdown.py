@@ -94,7 +94,7 @@ class Connection(Protocol):
 
 
 class Events(Protocol):
-    """Who hears what a server does; called on the server's loop, so nothing in it may block."""
+    """Who hears what a server does, on the server's loop: nothing in it may take long."""
 
     def ready(self) -> None:
         """Requests are answered from now on."""
@@ -106,7 +106,7 @@ class Events(Protocol):
         """The listening sockets are closed in this process; load is what the drain waits for."""
 
     def drained(self, drained: Drained) -> None:
-        """The drain has ended; what was cut is being cut."""
+        """The drain has ended, and what it left is cut."""
 
 
 def count(number: int, noun: str) -> str:
@@ -195,8 +195,8 @@ class DrainingServer(uvicorn.Server):
         self._events.closed(load)
         await self._drain()
         left = self._load().transfers
-        self._events.drained(Drained(max(load.transfers - left, 0), left))
         await self._cut()
+        self._events.drained(Drained(max(load.transfers - left, 0), left))
         await self._close_application()
 
     def _stop_accepting(self) -> None:

@@ -2,6 +2,7 @@
 
 import time
 import urllib.parse
+from dataclasses import replace
 from functools import lru_cache
 
 from starlette.types import Receive, Scope, Send
@@ -13,7 +14,7 @@ from fileserve.delivery.transfer import transfer
 from fileserve.http.disposition import Disposition, content_disposition
 from fileserve.http.media_types import is_active, media_type
 from fileserve.http.preconditions import Verdict
-from fileserve.problems import problem, problem_for, send_problem
+from fileserve.problems import Problem, problem, problem_for, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
 from fileserve.site.listing import send_listing
@@ -53,14 +54,14 @@ class FileSite:
                 await self._send_folder(requested, scope, receive, send)
                 return
         except StorageError as error:
-            await send_problem(scope, send, problem_for(error))
+            await self._refuse(scope, send, problem_for(error))
             return
         try:
             if requested.wants_folder:
                 raise NotFound(f"{requested.name.display} is a file, not a folder.")
             await self._send_file(blob, requested.name, scope, receive, send)
         except NotFound as error:
-            await send_problem(scope, send, problem_for(error))
+            await self._refuse(scope, send, problem_for(error))
         finally:
             await blob.close()
 
@@ -105,7 +106,7 @@ class FileSite:
         match _judge_folder(request_fields(scope["headers"])):
             case Verdict.FAILED:
                 detail = "A listing has no entity tag that could match."
-                await send_problem(scope, send, problem(412, detail, *cors))
+                await self._refuse(scope, send, problem(412, detail))
             case Verdict.NOT_MODIFIED:
                 fields = [*self._control, *cors]
                 await send({"type": "http.response.start", "status": 304, "headers": fields})
@@ -113,11 +114,16 @@ class FileSite:
             case Verdict.PROCEED:
                 await send_listing(scope, receive, send, self._storage, name, cors)
 
+    async def _refuse(self, scope: Scope, send: Send, refusal: Problem) -> None:
+        """Send a refusal that scripts of allowed origins can read, too."""
+        fields = (*refusal.fields, *cors_fields(self._settings, scope))
+        await send_problem(scope, send, replace(refusal, fields=fields))
+
     async def _send_no_content(self, scope: Scope, send: Send) -> None:
         """Answer OPTIONS with what is allowed, and every other method with 405."""
         if scope["method"] != "OPTIONS":
             detail = "Files and folders are read with GET and HEAD."
-            await send_problem(scope, send, problem(405, detail, _ALLOW))
+            await self._refuse(scope, send, problem(405, detail, _ALLOW))
             return
         fields = [_ALLOW, *cors_fields(self._settings, scope)]
         await send({"type": "http.response.start", "status": 204, "headers": fields})

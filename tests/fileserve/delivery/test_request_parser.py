@@ -75,6 +75,8 @@ REFUSED = [
     (b"FETCH / HTTP/1.1\r\n" + HOST + b"\r\n", 501, "9110-9.1-unknown-method"),
     (b"get / HTTP/1.1\r\n" + HOST + b"\r\n", 501, "9110-9.1-methods-are-case-sensitive"),
     (b"\x16\x03\x01\x02\x00\x01", 400, "tls-to-a-plain-port"),
+    (b"G@T / HTTP/1.1\r\n" + HOST + b"\r\n", 400, "3.1-method-is-a-token"),
+    (b"\x16\x03 HTTP/1.1\r\n" + HOST + b"\r\n", 400, "3.1-method-of-controls"),
     (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, "5.1-space-before-colon"),
     (b"GET / HTTP/1.1\r\n" + HOST + b" folded\r\n\r\n", 400, "5.2-obs-fold"),
     (b"GET / HTTP/1.1\r\n" + HOST + b"X: a\x00b\r\n\r\n", 400, "9110-5.5-nul"),
