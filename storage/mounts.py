@@ -204,10 +204,13 @@ class MountTable:
         self._changes = select.poll()
         self._mounts = Mounts(())
         self._watch: _Watch | None = None
+        self._is_closed = False
 
     def current(self) -> Mounts:
         """The mounts of now; the same object as long as nothing changes."""
         with self._lock:
+            if self._is_closed:
+                return self._mounts
             if self._process != os.getpid():
                 self._open()
             elif not self._changes.poll(0):
@@ -221,13 +224,15 @@ class MountTable:
         self._watch = _Watch(asyncio.get_running_loop(), on_change)
 
     def close(self) -> None:
-        """Stop watching.  May be called twice; current() would open anew."""
+        """Stop watching; current() then tells what was known last.  May be called twice."""
         if self._watch is not None:
             self._watch.close()
             self._watch = None
         with self._lock:
-            if self._process == os.getpid():
-                self._process = 0
+            # A thread that was stuck on a mount may still ask; it must open nothing any more.
+            is_open = self._process == os.getpid() and not self._is_closed
+            self._is_closed = True
+            if is_open:
                 os.close(self._mountinfo)
 
     def _open(self) -> None:

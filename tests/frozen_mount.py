@@ -72,6 +72,7 @@ def frozen_mount(point: Path) -> Iterator[FrozenMount]:
             stdin=subprocess.DEVNULL,
         )
         undo.callback(_end, sshfs)
+        undo.callback(_unmount, point)
 
         def is_ready() -> bool:
             return sshfs.poll() is not None or (is_mounted(point) and pid_file.exists())
@@ -79,7 +80,6 @@ def frozen_mount(point: Path) -> Iterator[FrozenMount]:
         _wait_until(is_ready, "sshfs to mount")
         assert sshfs.poll() is None, "sshfs did not mount"
         mount = FrozenMount(point, source, int(pid_file.read_text(encoding="ascii")))
-        undo.callback(_unmount, mount)
         undo.callback(mount.thaw)
         os.listdir(point)  # waits for the server's first answer
         yield mount
@@ -103,15 +103,15 @@ def _require_fuse() -> str:
     pytest.skip(reason)
 
 
-def _unmount(mount: FrozenMount) -> None:
-    if not is_mounted(mount.point):
+def _unmount(point: Path) -> None:
+    if not is_mounted(point):
         return
     deadline = time.monotonic() + _WAIT_SECONDS
-    while subprocess.run(["fusermount3", "-u", mount.point], check=False).returncode != 0:
+    while subprocess.run(["fusermount3", "-u", point], check=False).returncode != 0:
         # Busy: a thread that was stuck is just about to close its file.
         if time.monotonic() > deadline:
-            subprocess.run(["fusermount3", "-uz", mount.point], check=True)
-            raise AssertionError(f"{mount.point} was still in use at the end of the test")
+            subprocess.run(["fusermount3", "-uz", point], check=True)
+            raise AssertionError(f"{point} was still in use at the end of the test")
         time.sleep(0.05)
 
 

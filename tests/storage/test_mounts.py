@@ -172,6 +172,15 @@ def test_the_table_opens_nothing_before_it_is_asked() -> None:
     assert os.listdir("/proc/self/fd") == before
 
 
+def test_a_closed_table_opens_nothing_any_more() -> None:
+    before = os.listdir("/proc/self/fd")
+    table = MountTable()
+    known = table.current()
+    table.close()
+    assert table.current() is known
+    assert os.listdir("/proc/self/fd") == before
+
+
 def test_a_mount_is_noticed_when_it_comes_and_when_it_goes(
     tmp_path: Path,
     bind_mount: Callable[[Path, Path], None],
