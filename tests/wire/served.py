@@ -60,6 +60,12 @@ class Served:
         path.write_bytes(content)
         return path
 
+    def new_name_of_large(self) -> Path:
+        """Another name of large.bin, which must not be written to."""
+        path = self.root / f"large-{next(_file_numbers)}.bin"
+        path.hardlink_to(self.root / "large.bin")
+        return path
+
     def access_line(self, path: Path) -> "AccessLine":
         """The first line of the access log for a file; waits for it."""
         line = self.server.output.wait_for(f" /{path.relative_to(self.root)} ")
@@ -102,7 +108,7 @@ class Certificates:
 
 @dataclass
 class Servers:
-    """Starts a server for each delivery when it is first asked for, and keeps it."""
+    """Starts a server for each delivery when it is first asked for; keeps it."""
 
     root: Path
     without_uvloop: Path

@@ -45,10 +45,10 @@ CONDITIONS = [
     (200, "unmodified",              [f"If-Unmodified-Since: {FIXDATE}"]),  # 13.1.4
     (412, "modified",                [f"If-Unmodified-Since: {EARLIER}"]),
     (200, "unreadable-is-none",      ["If-Unmodified-Since: yesterday"]),  # 13.1.4 MUST
-    # Precedence, 13.2.2
-    (200, "tag-hides-date",          ['If-None-Match: "other"', f"If-Modified-Since: {FIXDATE}"]),  # step 3
+    # Precedence, 13.2.2: If-Match, else its date, If-None-Match, else its date, Range
+    (200, "tag-hides-date",          ['If-None-Match: "other"', f"If-Modified-Since: {FIXDATE}"]),
     (304, "tag-hides-older-date",    ["If-None-Match: TAG", f"If-Modified-Since: {EARLIER}"]),
-    (200, "match-hides-date",        ["If-Match: TAG", f"If-Unmodified-Since: {EARLIER}"]),  # step 1
+    (200, "match-hides-date",        ["If-Match: TAG", f"If-Unmodified-Since: {EARLIER}"]),
     (412, "no-match-hides-date",     ['If-Match: "other"', f"If-Unmodified-Since: {FIXDATE}"]),
     (412, "match-comes-first",       ['If-Match: "other"', "If-None-Match: TAG"]),
     (304, "both-match",              ["If-Match: TAG", "If-None-Match: TAG"]),
@@ -56,7 +56,7 @@ CONDITIONS = [
     (304, "not-modified-over-range", ["If-None-Match: TAG", "Range: bytes=0-0"]),
     (412, "failed-over-range",       ['If-Match: "other"', "Range: bytes=0-0"]),
     (412, "failed-over-416",         ['If-Match: "other"', "Range: bytes=200-"]),
-    (416, "unsatisfiable-last",      ['If-None-Match: "other"', "Range: bytes=200-"]),  # step 5
+    (416, "unsatisfiable-last",      ['If-None-Match: "other"', "Range: bytes=200-"]),
     (206, "match-and-range",         ["If-Match: TAG", "Range: bytes=0-0"]),
 ]  # fmt: skip
 
