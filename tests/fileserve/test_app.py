@@ -183,6 +183,7 @@ CORS = [
     ([ORIGIN],          ORIGIN,               ORIGIN,       True),
     ([ORIGIN],          "https://other.test", None,         True),
     ([ORIGIN],          ORIGIN + ".evil.test", None,        True),
+    ([ORIGIN],          ORIGIN[:-1],          None,         True),
     ([ORIGIN],          "null",               None,         True),
     ([ORIGIN],          None,                 None,         True),
 ]  # fmt: skip
