@@ -28,6 +28,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 _URL = re.compile(r"\b(https?)://(\[[0-9a-f:]+\]|[0-9.]+):([0-9]+)/")
 _LAST_BANNER_LINE = "stop with Ctrl-C"
+# asyncio's debug mode, which is part of -X dev, says this about every turn of more than 0.1 s.
+_SLOW_MACHINE = "Executing <"
 
 
 @dataclass
@@ -40,9 +42,12 @@ class Output:
 
     def follow(self, stream: Iterator[bytes]) -> None:
         """Collects until the stream ends; runs in a thread of its own."""
-        for line in stream:
+        for raw_line in stream:
+            line = raw_line.decode("utf-8", "replace").rstrip("\n")
+            if line.startswith(_SLOW_MACHINE):
+                continue
             with self._changed:
-                self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
+                self.lines.append(line)
                 self._changed.notify_all()
         with self._changed:
             self.is_complete = True
