@@ -69,9 +69,8 @@ class SocketWriter:
         return self._waiter is not None
 
     def acknowledged_bytes(self) -> int:
-        """Return how many written bytes the peer's kernel has taken (SIOCOUTQ in tcp(7))."""
-        queued = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-        return self.bytes_written - int(struct.unpack("i", queued)[0])
+        """Return how many written bytes the peer's kernel has taken."""
+        return self.bytes_written - queued_bytes(self._socket)
 
     async def write(self, buffer: bytes, flags: int = 0) -> None:
         """Put ``buffer`` into the socket; flags are those of send(2)."""
@@ -181,6 +180,12 @@ class SocketWriter:
         """Close the duplicate; until then the kernel keeps the connection open."""
         self.cut(TransferCut(EndCause.CLIENT_GONE))
         self._socket.close()
+
+
+def queued_bytes(connection: socket.socket) -> int:
+    """Return how many bytes the kernel still holds for the peer (SIOCOUTQ in tcp(7))."""
+    queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    return int(struct.unpack("i", queued)[0])
 
 
 class _Pump:

@@ -3,6 +3,7 @@
 import asyncio
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.delivery.socket_writer import queued_bytes
 
 
 class TransportWriter:
@@ -27,8 +28,11 @@ class TransportWriter:
         return max(self._bytes_handed_over - self._transport.get_write_buffer_size(), 0)
 
     def acknowledged_bytes(self) -> int:
-        """Return how many bytes have left the buffer: as near as a transport can tell."""
-        return self.bytes_written
+        """Return a count that moves with every byte that the peer's kernel takes.
+
+        It is not that of the written bytes: TLS adds its own.
+        """
+        return self.bytes_written - queued_bytes(self._transport.get_extra_info("socket"))
 
     async def write(self, buffer: bytes) -> None:
         """Hand ``buffer`` over and wait until the transport wants more."""

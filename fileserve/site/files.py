@@ -13,7 +13,6 @@ from fileserve.delivery.responses import new_boundary, validators_of
 from fileserve.delivery.transfer import transfer
 from fileserve.http.disposition import Disposition, content_disposition
 from fileserve.http.media_types import is_active, media_type
-from fileserve.http.preconditions import Verdict
 from fileserve.problems import Problem, problem, problem_for, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
@@ -87,7 +86,8 @@ class FileSite:
         self, requested: RequestedPath, scope: Scope, receive: Receive, send: Send
     ) -> None:
         if requested.wants_folder:
-            await self._send_listing(requested.name, scope, receive, send)
+            cors = cors_fields(self._settings, scope)
+            await send_listing(scope, receive, send, self._storage, requested.name, cors)
             return
         # Links in the page are relative to the folder, so its URL ends in a slash.
         location = scope.get("root_path", "") + requested.name.url_path + "/"
@@ -100,19 +100,6 @@ class FileSite:
         ]
         await send({"type": "http.response.start", "status": 301, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
-
-    async def _send_listing(self, name: Name, scope: Scope, receive: Receive, send: Send) -> None:
-        cors = cors_fields(self._settings, scope)
-        match _judge_folder(request_fields(scope["headers"])):
-            case Verdict.FAILED:
-                detail = "A listing has no entity tag that could match."
-                await self._refuse(scope, send, problem(412, detail))
-            case Verdict.NOT_MODIFIED:
-                fields = [*self._control, *cors]
-                await send({"type": "http.response.start", "status": 304, "headers": fields})
-                await send({"type": "http.response.body", "body": b""})
-            case Verdict.PROCEED:
-                await send_listing(scope, receive, send, self._storage, name, cors)
 
     async def _refuse(self, scope: Scope, send: Send, refusal: Problem) -> None:
         """Send a refusal that scripts of allowed origins can read, too."""
@@ -135,19 +122,6 @@ def _raw_path(scope: Scope) -> bytes:
     raw_path = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
     root_path = scope.get("root_path", "").encode()
     return bytes(raw_path.removeprefix(root_path) or b"/")
-
-
-def _judge_folder(fields: dict[str, str]) -> Verdict:
-    """Judge the preconditions of a listing, which exists but has neither tag nor date.
-
-    RFC 9110 sections 13.1.1 and 13.1.2: no list of tags matches it, ``*`` does.
-    """
-    asked = fields.get("if-match")
-    if asked is not None and asked.strip() != "*":
-        return Verdict.FAILED
-    if fields.get("if-none-match", "").strip() == "*":
-        return Verdict.NOT_MODIFIED
-    return Verdict.PROCEED
 
 
 def _disposition(query: bytes) -> Disposition:

@@ -13,7 +13,9 @@ from urllib.parse import parse_qs
 from starlette.types import Message, Receive, Scope, Send
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.delivery.plan import request_fields
 from fileserve.http.accept import preferred
+from fileserve.http.preconditions import Verdict
 from fileserve.problems import Field, Problem, problem, problem_for, send_problem
 from fileserve.site.listing_entries import ListingForm
 from fileserve.site.listing_json import JsonListing
@@ -31,6 +33,7 @@ _FORMS: dict[str, type[PageListing] | type[JsonListing]] = {
     "json": JsonListing,
 }
 _OFFERS = {"text/html": "html", "application/json": "json"}
+_CONTROL: tuple[Field, ...] = ((b"cache-control", b"no-cache"), (b"vary", b"Accept"))
 _CONTENT_SECURITY_POLICY = (
     b"default-src 'none'; style-src 'self'; img-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -80,6 +83,16 @@ async def _send_entries(  # noqa: PLR0917 - as above
         except StorageError as error:
             await _refuse(scope, send, problem_for(error), extra_fields)
             return
+        verdict = _judge(request_fields(scope["headers"]))
+        if verdict is Verdict.FAILED:
+            refusal = problem(412, "A listing has no entity tag that could match.")
+            await _refuse(scope, send, refusal, extra_fields)
+            return
+        if verdict is Verdict.NOT_MODIFIED:
+            fields = [*_CONTROL, *extra_fields]
+            await send({"type": "http.response.start", "status": 304, "headers": fields})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         await send(_head(form, extra_fields))
         if scope["method"] != "HEAD":
             await _send_pieces(send, first, batches, form)
@@ -111,13 +124,25 @@ async def _send_text(send: Send, text: str) -> None:
 def _head(form: ListingForm, extra_fields: Sequence[Field]) -> Message:
     fields = [
         (b"content-type", form.content_type.encode("ascii")),
-        (b"cache-control", b"no-cache"),
-        (b"vary", b"Accept"),
+        *_CONTROL,
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", _CONTENT_SECURITY_POLICY),
         *extra_fields,
     ]
     return {"type": "http.response.start", "status": 200, "headers": fields}
+
+
+def _judge(fields: dict[str, str]) -> Verdict:
+    """Judge the preconditions of a listing, which exists but has neither tag nor date.
+
+    RFC 9110 sections 13.1.1 and 13.1.2: no list of tags matches it, ``*`` does.
+    """
+    asked = fields.get("if-match")
+    if asked is not None and asked.strip() != "*":
+        return Verdict.FAILED
+    if fields.get("if-none-match", "").strip() == "*":
+        return Verdict.NOT_MODIFIED
+    return Verdict.PROCEED
 
 
 async def _send_options(send: Send, extra_fields: Sequence[Field]) -> None:
