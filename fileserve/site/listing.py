@@ -24,8 +24,6 @@ from storage.errors import StorageError
 from storage.local import Entry, LocalStorage
 from storage.names import Name
 
-ALLOWED_METHODS = ("GET", "HEAD", "OPTIONS")
-_ALLOW = b"GET, HEAD, OPTIONS"
 # About 2 ms of making rows: as long as other transfers wait for the event loop at the most.
 _ROWS_PER_PIECE = 100
 _FORMS: dict[str, type[PageListing] | type[JsonListing]] = {
@@ -48,19 +46,13 @@ async def send_listing(  # noqa: PLR0917 - three of them are ASGI's own
     name: Name,
     extra_fields: Sequence[Field] = (),
 ) -> None:
-    """Answer any method on the folder name, extra_fields (CORS) among the response fields.
+    """Answer GET or HEAD of the folder name, extra_fields (CORS) among the response fields.
 
     A folder that cannot be read is a problem response.  Raises TransferCut when it stops
     answering in mid-stream: the head is out, so a cut is the only honest end.
     """
-    method = scope["method"]
     form_name = _asked_form(scope)
-    if method == "OPTIONS":
-        await _send_options(send, extra_fields)
-    elif method not in ALLOWED_METHODS:
-        refusal = problem(405, "A folder can only be read.", (b"allow", _ALLOW))
-        await _refuse(scope, send, refusal, extra_fields)
-    elif form_name is None:
+    if form_name is None:
         refusal = problem(400, "The format of a listing is 'html' or 'json'.")
         await _refuse(scope, send, refusal, extra_fields)
     else:
@@ -143,12 +135,6 @@ def _judge(fields: dict[str, str]) -> Verdict:
     if fields.get("if-none-match", "").strip() == "*":
         return Verdict.NOT_MODIFIED
     return Verdict.PROCEED
-
-
-async def _send_options(send: Send, extra_fields: Sequence[Field]) -> None:
-    fields = [(b"allow", _ALLOW), *extra_fields]
-    await send({"type": "http.response.start", "status": 204, "headers": fields})
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _refuse(

@@ -282,17 +282,6 @@ def test_nothing_of_a_page_is_kept_or_run(tmp_path: Path) -> None:
     assert not any(part.startswith("script-src") for part in policy)
 
 
-def test_options_says_what_is_allowed(tmp_path: Path) -> None:
-    response = get(tmp_path, method="OPTIONS")
-    assert (response.status, response.fields["allow"]) == (204, "GET, HEAD, OPTIONS")
-
-
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "BREW"])
-def test_other_methods_are_refused_with_what_is_allowed(tmp_path: Path, method: str) -> None:
-    response = get(tmp_path, method=method)
-    assert (response.status, response.fields["allow"]) == (405, "GET, HEAD, OPTIONS")
-
-
 def test_a_folder_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     assert get(tmp_path, "/gone/").status == 404
 
