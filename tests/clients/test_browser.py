@@ -26,7 +26,10 @@ FLAGS = [
 PATIENCE = 60_000
 
 # What a script of a served file would do: tell the server, from the server's own origin.
-_SCRIPT = 'fetch("/-/health?a-script-ran"); document.documentElement.setAttribute("ran", "yes");'
+_SCRIPT = (
+    'document.documentElement.setAttribute("ran", "yes");'
+    'fetch("/-/health?a-script-ran").then(response => response.text());'
+)
 _XHTML = "http://www.w3.org/1999/xhtml"
 _SVG = "http://www.w3.org/2000/svg"
 ACTIVE_FILES = {
@@ -60,13 +63,14 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("root")
     for name, text in ACTIVE_FILES.items():
         (root / name).write_text(text)
     (root / "a folder").mkdir()
     (root / "a folder" / 'odd "name" <b>&amp; 100%.bin').write_bytes(b"odd")
-    return root
+    yield root
+    shutil.rmtree(root)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,15 @@ def test_eight_downloads_at_once_need_less_than_100_mib(
     write_sparse(tmp_path / "film.iso", SIZE)
     # As users run it: development mode (-X dev) needs more memory.
     with running_server(tmp_path, *options, python_flags=()) as server:
+        began = time.monotonic()
         _download_eight_times(f"{server.url}film.iso")
+        seconds = time.monotonic() - began
         lines = wait_for_access_lines(server, "/film.iso", CLIENTS)
         peak = _peak_bytes(server)
-        print(f"{CLIENTS} x {SIZE} bytes, {' '.join(options)}: {peak / MIB:.1f} MiB at most")
+        print(
+            f"{CLIENTS} x {SIZE} bytes, {' '.join(options)}: "
+            f"{peak / MIB:.1f} MiB at most, {seconds:.1f} s"
+        )
         assert errors_in(server) == []
     assert [(line.status, line.bytes) for line in lines] == [(200, SIZE)] * CLIENTS
     assert peak < LIMIT

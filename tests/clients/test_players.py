@@ -1,5 +1,6 @@
 """A player that seeks in a film reads what it needs, not the file."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ FILM_SECONDS = 270 if IS_BIG else 45
 FILM_BITS_PER_SECOND = 16_000_000
 FILM_BYTES = FILM_SECONDS * FILM_BITS_PER_SECOND // 8
 # A connection that a player drops has some MiB in the socket buffers of both sides already.
-FEW_BYTES = 24 * MIB
+FEW_BYTES = 16 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,13 @@ class Film:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Film:
+def film(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Film]:
     require("ffmpeg")
     root = tmp_path_factory.mktemp("root")
     path = root / "film.mp4"
     write_film(path, FILM_SECONDS, FILM_BITS_PER_SECOND)
-    return Film(root, path)
+    yield Film(root, path)
+    path.unlink()
 
 
 def test_the_film_has_its_index_at_the_end(film: Film) -> None:

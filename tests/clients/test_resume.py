@@ -1,6 +1,7 @@
 """Download programs finish a file after the server was killed in mid-way and started again."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +56,10 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("root")
-    return Served(root, write_random(root / "film.iso", SIZE))
+    yield Served(root, write_random(root / "film.iso", SIZE))
+    (root / "film.iso").unlink()
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -69,14 +71,19 @@ def test_a_download_resumes_after_the_server_was_killed(
     port = _download_until_the_server_is_killed(client, served, target)
     arrived = bytes_on_disk(target)
     with running_server(served.root, "--port", str(port)) as server:
+        resumed = time.monotonic()
         done = finish(client(f"{server.url}film.iso", target, None))
+        seconds = time.monotonic() - resumed
         assert done.returncode == 0, done.stderr
         lines = _transfers(server)
         assert errors_in(server) == []
     assert sha256_of(target) == served.sha256
     assert 206 in {line.status for line in lines}
     sent = sum(line.bytes for line in lines)
-    print(f"{client.__name__}: of {SIZE} bytes {arrived} arrived before, {sent} were sent after")
+    print(
+        f"{client.__name__}: of {SIZE} bytes {arrived} arrived before the kill, "
+        f"{sent} were sent after it in {seconds:.1f} s"
+    )
     # Nobody starts anew.  Half, because aria2c begins with a request for the whole file and drops
     # it, and its control file is a little behind what it wrote.
     assert sent <= SIZE - arrived / 2, lines
