@@ -419,7 +419,6 @@ SAME_IN_ANY_PIECES = [
         b"G@T /facts.bin HTTP/1.1\r\n" + HOST + b"\r\n",
         400,
         id="method-is-no-token",
-        marks=pytest.mark.xfail(strict=True, reason="DEFECTS W6: 501 for it"),
     ),
 ]
 

@@ -73,15 +73,11 @@ def test_bytes_that_trickle_in_do_not_prolong_a_head(hurried_head: Served) -> No
         drip = itertools.repeat(b"X: y\r\n", int(PATIENCE_SECONDS * 10))
         thread = threading.Thread(target=trickle, args=(client, drip, ended))
         thread.start()
-        try:
-            head = client.read_head()
-        except ConnectionEnded as cut:
-            assert cut.end is End.CUT  # what came in meanwhile may reset it
-        else:
-            assert head.status == 408
-        finally:
-            ended.set()
-            thread.join()
+        rest, end = client.read_to_the_end()
+        ended.set()
+        thread.join()
+    # What trickles in after the answer may reset the connection before it is read.
+    assert rest.startswith(b"HTTP/1.1 408 ") or end is End.CUT
 
 
 def test_a_connection_without_a_request_is_closed(hurried_head: Served) -> None:
@@ -124,8 +120,6 @@ def test_a_reader_that_takes_nothing_is_cut(hurried: Served) -> None:
 
 
 def test_a_slow_reader_that_moves_is_not_cut(hurried: Served) -> None:
-    if hurried.delivery is Delivery.TLS:
-        pytest.xfail("DEFECTS W8: what the kernel holds is not seen")
     path = hurried.new_name_of_large()
     with hurried.connect(receive_buffer_bytes=SLOW_READER_BUFFER_BYTES) as client:
         client.send(request(f"/{path.name}"))
