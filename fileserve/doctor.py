@@ -90,7 +90,7 @@ def _mount_findings(root: Root, mounts: Mounts) -> Iterator[Finding]:
     for segments, mount in mounts.below(_real_path(root)).items():
         what = f"{Name(segments).display}: {_described(mount, mounts)}"
         try:
-            _ask(mount.point)
+            answer_within(ANSWER_SECONDS, partial(_ask, mount.point))
         except NoAnswer:
             advice = "clients get 503 for it; see to the server behind it, or umount -l"
             yield Finding(Status.FAIL, "mount", f"{what}, does not answer", advice)

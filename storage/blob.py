@@ -50,18 +50,18 @@ class _LeasedFile(FileIO):
 class Blob:
     """One open regular file; whoever got it closes it.
 
-    complete_length is the size when it was opened, in bytes.  fileno is for sendfile, where
-    zero_copy is true.  For one task at a time.
+    complete_length is the size when it was opened, in bytes.  zero_copy: sendfile from
+    fileno() cannot hang.  For one task at a time.
     """
 
     __slots__ = (
         "_file",
+        "_fileno",
         "_is_closed",
         "_lease",
         "_pool",
         "_what",
         "complete_length",
-        "fileno",
         "fingerprint",
         "zero_copy",
     )
@@ -75,7 +75,7 @@ class Blob:
         pool: BoundedPool | None,
     ) -> None:
         """Takes ownership of fileno, unless it raises; see adopt."""
-        self.fileno = fileno
+        self._fileno = fileno
         self.complete_length = status.st_size
         self.fingerprint = Fingerprint(
             status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
@@ -113,6 +113,10 @@ class Blob:
             os.close(fileno)
             raise
 
+    def fileno(self) -> int:
+        """The open descriptor, for sendfile."""
+        return self._fileno
+
     async def read(self, offset: int, length: int) -> bytes:
         """Up to length bytes from offset; empty only at the end of the file.
 
@@ -121,7 +125,7 @@ class Blob:
         if self._is_closed:
             raise ValueError("the file is closed")
         if self._file is None:
-            self._file = _LeasedFile(self.fileno, self._lease)
+            self._file = _LeasedFile(self._fileno, self._lease)
         pool = self._pool or cold_pool()
         loop = asyncio.get_running_loop()
         self._file.offset = offset
@@ -142,7 +146,7 @@ class Blob:
         self._is_closed = True
         if self._pool is not None:
             self._pool.executor.dispose(self.release)
-        elif os.fstat(self.fileno).st_nlink == 0:
+        elif os.fstat(self._fileno).st_nlink == 0:
             local_pool().executor.dispose(self.release)
         else:
             self.release()

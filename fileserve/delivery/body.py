@@ -14,9 +14,8 @@ class OpenFile(Protocol):
     def zero_copy(self) -> bool:
         """Whether the event loop may sendfile from it: no call on it can hang."""
 
-    @property
     def fileno(self) -> int:
-        """The open descriptor."""
+        """Return the open descriptor."""
 
     async def read(self, offset: int, length: int) -> bytes:
         """Return up to ``length`` bytes from ``offset``; empty only at the end of the file."""

@@ -240,8 +240,7 @@ class Exchange:
 
 async def _send_from_file(stream: ResponseStream, message: Message) -> None:
     """asgiref's zero-copy send: a file, and optionally offset and count."""
-    file = message["file"]
-    descriptor = file if isinstance(file, int) else file.fileno()
+    descriptor = message["file"].fileno()
     offset, count = message.get("offset"), message.get("count")
     if offset is None:
         offset = os.lseek(descriptor, 0, os.SEEK_CUR)
@@ -260,7 +259,7 @@ async def _send_path(stream: ResponseStream, path: str) -> None:
         has_length = stream.head.framing is Framing.LENGTH
         count = stream.remaining if has_length else file.complete_length
         if file.zero_copy:
-            await stream.send_slice(file.fileno, 0, count)
+            await stream.send_slice(file.fileno(), 0, count)
         else:
             async with aclosing(chunks(body_of([Slice(file, 0, count)]))) as pieces:
                 async for piece in pieces:

@@ -101,8 +101,7 @@ class SocketWriter:
         step = pump.step()
         while step is not _Step.DONE:
             if step is _Step.COLD:
-                await warm(descriptor, pump.offset, min(pump.remaining, COLD_WINDOW_BYTES))
-                pump.trust(COLD_WINDOW_BYTES)
+                await pump.warm_up()
                 step = pump.step()
             else:
                 step = await self._when_writable(pump.step)
@@ -210,7 +209,15 @@ class _Pump:
         self.offset = offset
         self.remaining = count
 
-    def trust(self, length: int) -> None:
+    async def warm_up(self) -> None:
+        """Have a thread read what comes next into the page cache."""
+        try:
+            await warm(self._descriptor, self.offset, min(self.remaining, COLD_WINDOW_BYTES))
+        except OSError as error:
+            raise TransferCut(EndCause.FAILED, str(error)) from error
+        self._trust(COLD_WINDOW_BYTES)
+
+    def _trust(self, length: int) -> None:
         """Take ``length`` bytes from the offset to be in the page cache for a moment."""
         self._trusted_until = self.offset + length
         self._trusted_at = self._loop.time()
@@ -221,13 +228,19 @@ class _Pump:
             return _Step.DONE
         count = min(self.remaining, SENDFILE_CHUNK_BYTES)
         if not self._is_trusted(count):
-            if is_resident(self._descriptor, self.offset, count) is not Residency.HOT:
+            if not self._is_hot(count):
                 return _Step.COLD
-            self.trust(count)
+            self._trust(count)
         sent = self._writer.send_some(self._descriptor, self.offset, count)
         self.offset += sent
         self.remaining -= sent
         return _Step.DONE if self.remaining == 0 else _Step.AGAIN
+
+    def _is_hot(self, count: int) -> bool:
+        try:
+            return is_resident(self._descriptor, self.offset, count) is Residency.HOT
+        except OSError as error:
+            raise TransferCut(EndCause.FAILED, str(error)) from error
 
     def _is_trusted(self, count: int) -> bool:
         if self.offset + count > self._trusted_until:

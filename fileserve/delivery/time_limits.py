@@ -58,7 +58,8 @@ class Watch:
         limits = self._limits
         allowed = {
             Stage.BETWEEN_REQUESTS: limits.keep_alive_seconds,
-            Stage.READING_HEAD: limits.header_timeout_seconds,
+            # A promise to be kept: a tick early rather than a tick late.
+            Stage.READING_HEAD: limits.header_timeout_seconds - limits.tick_seconds,
             Stage.LINGERING: LINGER_SECONDS,
         }.get(self.stage)
         return allowed is not None and now - self._since > allowed

@@ -35,7 +35,7 @@ async def _send_segments(body: Body, send: Send) -> None:
             await send(
                 {
                     "type": "http.response.zerocopysend",
-                    "file": segment.file.fileno,
+                    "file": segment.file,
                     "offset": segment.start,
                     "count": segment.stop - segment.start,
                     "more_body": more_body,

@@ -143,7 +143,7 @@ def test_a_blob_tells_the_fingerprint_of_what_is_open(top: Path) -> None:
         storage = LocalStorage(top)
         blob = await storage.open(Name((b"film.mkv",)))
         (top / "film.mkv").unlink()
-        status = os.fstat(blob.fileno)
+        status = os.fstat(blob.fileno())
         found = blob.fingerprint
         assert (found.size, found.inode) == (10, status.st_ino)
         assert found.modified_ns == status.st_mtime_ns
@@ -185,7 +185,7 @@ def test_closing_twice_closes_nobody_elses_file(top: Path) -> None:
     async def scenario() -> None:
         storage = LocalStorage(top)
         blob = await storage.open(Name((b"film.mkv",)))
-        number = blob.fileno
+        number = blob.fileno()
         await blob.close()
         other = os.open(top / "empty", os.O_RDONLY)
         if other != number:

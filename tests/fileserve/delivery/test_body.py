@@ -16,7 +16,9 @@ class Letters:
 
     content: bytes
     zero_copy: bool = True
-    fileno: int = -1
+
+    def fileno(self) -> int:
+        raise NotImplementedError
 
     async def read(self, offset: int, length: int) -> bytes:
         return self.content[offset : offset + length]

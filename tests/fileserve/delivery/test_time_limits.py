@@ -10,8 +10,8 @@ OVERDUE = [
     # stage                    after   overdue  id
     (Stage.BETWEEN_REQUESTS, 30.0, False, "idle-at-the-limit"),
     (Stage.BETWEEN_REQUESTS, 30.1, True, "idle-past-the-limit"),
-    (Stage.READING_HEAD, 20.0, False, "head-at-the-limit"),
-    (Stage.READING_HEAD, 20.1, True, "head-past-the-limit"),
+    (Stage.READING_HEAD, 19.0, False, "head-one-tick-before-the-limit"),
+    (Stage.READING_HEAD, 19.1, True, "head-cut-within-the-limit"),
     (Stage.LINGERING, 5.0, False, "lingering-at-the-limit"),
     (Stage.LINGERING, 5.1, True, "lingering-past-the-limit"),
     (Stage.RESPONDING, 1e9, False, "a-transfer-may-last"),
