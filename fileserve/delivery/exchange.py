@@ -153,10 +153,7 @@ class Exchange:
         if self.is_ended:
             return
         self.end(cause)
-        stream = self._stream
-        ends_with_close = stream is not None and stream.head.framing is Framing.UNTIL_CLOSE
-        if ends_with_close or cause is EndCause.STALLED:
-            self._connection.writer.discard_unsent()
+        self._connection.writer.discard_unsent()
         self._connection.abort()
 
     def _notify(self) -> None:

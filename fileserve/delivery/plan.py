@@ -160,7 +160,9 @@ def _refused(
     head = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", b"%d" % len(text)),
+        # A cache that kept it would answer other clients with it (RFC 9111 section 3).
+        (b"cache-control", b"no-store"),
         *fields,
-        *representation.control,
+        *(field for field in representation.control if field[0] != b"cache-control"),
     ]
     return Plan(status, head, EMPTY if method == "HEAD" else body_of([text]))

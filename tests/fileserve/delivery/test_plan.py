@@ -112,6 +112,12 @@ def test_416_tells_the_complete_length() -> None:
     assert field(made, b"content-length") == str(made.body.length).encode()
 
 
+@pytest.mark.parametrize("fields", [{"range": "bytes=10-"}, {"if_match": '"v0"'}])
+def test_a_refusal_is_not_for_caches(fields: dict[str, str]) -> None:
+    # RFC 9111 section 3: what one client asked for wrongly is no answer for the others.
+    assert field(plan("GET", **fields), b"cache-control") == b"no-store"
+
+
 def test_several_ranges_make_one_multipart_body_of_exact_length() -> None:
     # Section 14.6, worked out by hand.
     made = plan("GET", range="bytes=0-1,5-6")
