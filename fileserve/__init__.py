@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
-        """FileResponse, imported when it is first asked for: `fileserve --help` needs none of it."""
+        """FileResponse, imported when first asked for: `fileserve --help` needs none of it."""
         if name != "FileResponse":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from fileserve.delivery.responses import FileResponse  # noqa: PLC0415 - see above

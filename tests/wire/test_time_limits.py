@@ -121,15 +121,16 @@ def test_a_reader_that_takes_nothing_is_cut(hurried: Served) -> None:
 
 def test_a_slow_reader_that_moves_is_not_cut(hurried: Served) -> None:
     path = hurried.new_name_of_large()
+    length = 8_000_000  # more than the buffers of both sides
     with hurried.connect(receive_buffer_bytes=SLOW_READER_BUFFER_BYTES) as client:
-        client.send(request(f"/{path.name}"))
+        client.send(request(f"/{path.name}", [f"Range: bytes=0-{length - 1}"]))
         client.read_head()
         received = 0
         # Twice the limit, at a pace that leaves the server's buffer full all the time.
         for _ in range(20):
             received += len(client.read_exactly(8 << 10))
             time.sleep(0.1)  # the slowness that is tested
-        assert client.read_exactly(len(LARGE) - received) == LARGE[received:]
+        assert client.read_exactly(length - received) == LARGE[received:length]
     assert hurried.access_line(path).end_cause == "complete"
 
 
