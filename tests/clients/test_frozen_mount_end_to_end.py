@@ -56,6 +56,7 @@ def test_a_mount_that_freezes_under_eight_downloads_holds_up_only_them(
     workers: str, site: Site
 ) -> None:
     with running_server(site.root, "--workers", workers, *OPTIONS) as server, _thawed(site.mount):
+        _bulk_download(server)  # brings the file into the page cache
         bulk_before = _bulk_download(server)
         downloads = _freeze_under_downloads(server, site.mount)
         with _probing(server) as slowest:
