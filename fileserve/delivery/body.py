@@ -55,7 +55,11 @@ class Body:
 
         span lies inside the body.
         """
-        return Body(tuple(self._pieces(span)), span.stop - span.start)
+        if len(self.segments) == 1:
+            pieces: tuple[Segment, ...] = (_cut(self.segments[0], span.start, span.stop),)
+        else:
+            pieces = tuple(self._pieces(span))
+        return Body(pieces, span.stop - span.start)
 
     def _pieces(self, span: Span) -> Iterator[Segment]:
         begin = 0

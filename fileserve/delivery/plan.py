@@ -19,6 +19,7 @@ _CONDITIONAL = {
     b"if-unmodified-since": "if-unmodified-since",
 }
 _ASKED = {**_CONDITIONAL, b"range": "range", b"if-range": "if-range"}
+_CONDITIONAL_NAMES = frozenset(_CONDITIONAL.values())
 _LISTS = frozenset({"if-match", "if-none-match"})
 _ACCEPT_RANGES: Field = (b"accept-ranges", b"bytes")
 
@@ -85,7 +86,7 @@ def make_plan(
     HEAD ignores Range (section 14.2) and gets the fields of the 200.
     """
     current = representation.validators
-    if any(name in fields for name in _CONDITIONAL.values()):
+    if not _CONDITIONAL_NAMES.isdisjoint(fields):
         match evaluate(parse_conditions(fields, now), current):
             case Verdict.FAILED:
                 return _refused(method, 412, "Precondition Failed", representation, [])

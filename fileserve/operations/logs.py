@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal, Self, TextIO
 
 from fileserve.operations.transfers import Transfer
@@ -26,6 +27,7 @@ _LEVELS = {"fileserve": logging.INFO, "uvicorn": logging.WARNING}
 # It would say everything twice.
 _SILENCED = "uvicorn.access"
 ACCESS_LOGGER = "fileserve.access"
+_access_log = logging.getLogger(ACCESS_LOGGER)
 
 _QUEUED_LINES = 20_000
 # Long enough to spare wake-ups, short enough for somebody who watches.
@@ -53,10 +55,9 @@ class AccessRecord(logging.LogRecord):
 
 def log_access(transfer: Transfer) -> None:
     """Write the access line of a transfer that has ended."""
-    logger = logging.getLogger(ACCESS_LOGGER)
-    if logger.isEnabledFor(logging.INFO):
+    if _access_log.isEnabledFor(logging.INFO):
         # Without Logger.info: it walks the stack for a file name that says nothing here.
-        logger.handle(AccessRecord(transfer))
+        _access_log.handle(AccessRecord(transfer))
 
 
 def access_text(transfer: Transfer) -> str:
@@ -252,11 +253,18 @@ def _install(handler: logging.Handler) -> None:
     silenced = logging.getLogger(_SILENCED)
     silenced.handlers = []
     silenced.propagate = False
+    # The logging manual's advice: what no line shows need not be collected for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _timestamp(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    second = int(record.created)
+    return f"{_second_text(second)}.{int((record.created - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _warning(message: str) -> logging.LogRecord:
