@@ -46,52 +46,37 @@ def make_app(folder: Path, finished: list[str]) -> FastAPI:
     async def files(name: str) -> Response:
         return fileserve.FileResponse(folder / name)
 
-    @app.get("/named")
-    async def named() -> Response:
-        return fileserve.FileResponse(
-            folder / "facts.bin",
-            media_type="video/mp4",
-            filename="film č. 1.mp4",
-            headers={"Cache-Control": "max-age=60", "X-Own": "kept"},
-            background=BackgroundTask(finished.append, "named"),
-        )
-
-    @app.get("/own-validators")
-    async def own_validators() -> Response:
-        return fileserve.FileResponse(folder / "facts.bin", headers={"ETag": '"mine"'})
-
-    @app.get("/not-found-page")
-    async def not_found_page() -> Response:
-        return fileserve.FileResponse(folder / "facts.bin", status_code=404)
-
-    @app.get("/stat")
-    async def with_stat() -> Response:
-        stale = os.stat(folder / "large.bin")
-        return fileserve.FileResponse(folder / "facts.bin", stat_result=stale)
-
     @app.get("/cookie")
     async def cookie() -> Response:
         response = fileserve.FileResponse(folder / "facts.bin")
         response.set_cookie("session", "1")
         return response
 
-    @app.get("/missing/theirs")
-    async def theirs() -> Response:
-        return starlette.responses.FileResponse(folder / "missing")
-
-    @app.get("/missing/ours")
-    async def ours() -> Response:
-        return fileserve.FileResponse(folder / "missing")
-
-    @app.get("/folder/theirs")
-    async def their_folder() -> Response:
-        return starlette.responses.FileResponse(folder)
-
-    @app.get("/folder/ours")
-    async def our_folder() -> Response:
-        return fileserve.FileResponse(folder)
-
+    for path, make in special_responses(folder, finished).items():
+        app.add_api_route(path, make, response_model=None)
     return app
+
+
+def special_responses(folder: Path, finished: list[str]) -> dict[str, Callable[[], Response]]:
+    """What the other addresses of the application answer."""
+    ours, theirs = fileserve.FileResponse, starlette.responses.FileResponse
+    facts = folder / "facts.bin"
+    return {
+        "/named": lambda: ours(
+            facts,
+            media_type="video/mp4",
+            filename="film č. 1.mp4",
+            headers={"Cache-Control": "max-age=60", "X-Own": "kept"},
+            background=BackgroundTask(finished.append, "named"),
+        ),
+        "/own-validators": lambda: ours(facts, headers={"ETag": '"mine"'}),
+        "/not-found-page": lambda: ours(facts, status_code=404),
+        "/stat": lambda: ours(facts, stat_result=os.stat(folder / "large.bin")),
+        "/missing/ours": lambda: ours(folder / "missing"),
+        "/missing/theirs": lambda: theirs(folder / "missing"),
+        "/folder/ours": lambda: ours(folder),
+        "/folder/theirs": lambda: theirs(folder),
+    }
 
 
 SERVERS: dict[str, str | type] = {

@@ -9,7 +9,8 @@ from socket import AF_INET, SOCK_STREAM, socket
 import uvicorn
 from starlette.types import ASGIApp
 
-from tests.wire.raw_http import PATIENCE_SECONDS, Answer, RawClient, connect, request
+from tests.wire.answers import Answer
+from tests.wire.raw_http import PATIENCE_SECONDS, RawClient, connect, request
 
 
 @dataclass(frozen=True)

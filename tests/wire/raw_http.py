@@ -11,28 +11,22 @@ every behaviour also is a test of the framing.
 import re
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Protocol, Self
+
+from tests.wire.answers import Answer, Head, parse_head
 
 # Generous: a noisy machine with two cores may leave a process alone for seconds.
 PATIENCE_SECONDS = 30.0
 _MAX_HEAD_BYTES = 64 << 10
 _READ_BYTES = 64 << 10
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.1 (?P<status>[1-5][0-9]{2}) (?P<phrase>[\x20-\x7e]*)")
-_FIELD_LINE = re.compile(
-    rb"(?P<name>[!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(?P<value>(?:[\x21-\x7e]+(?:[ \t]+(?!$))?)*)"
-)
 _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]+")
-_IMF_FIXDATE = re.compile(
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-9]{2} "
-    r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} "
-    r"[0-2][0-9]:[0-5][0-9]:[0-6][0-9] GMT"
-)
 
 
 class Address(Protocol):
@@ -61,47 +55,6 @@ class ConnectionEnded(AssertionError):  # noqa: N818 - an outcome, and where une
         self.received = received
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Status and fields of a response; names are lower-case, in the order in which they came."""
-
-    status: int
-    phrase: str
-    fields: tuple[tuple[str, str], ...]
-
-    def values(self, name: str) -> list[str]:
-        return [value for key, value in self.fields if key == name]
-
-    def field(self, name: str) -> str:
-        """The value of a field that must be there exactly once."""
-        (value,) = self.values(name)
-        return value
-
-    def has(self, name: str) -> bool:
-        return any(key == name for key, _ in self.fields)
-
-    @property
-    def closes(self) -> bool:
-        """Whether the server says that it will close the connection (9112, 9.6)."""
-        options = ",".join(self.values("connection")).lower().split(",")
-        return "close" in [option.strip() for option in options]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete response."""
-
-    head: Head
-    content: bytes
-
-    @property
-    def status(self) -> int:
-        return self.head.status
-
-    def field(self, name: str) -> str:
-        return self.head.field(name)
-
-
 class RawClient:
     """One connection; closes its socket at the end of its `with`."""
 
@@ -125,6 +78,16 @@ class RawClient:
         for start in range(0, len(raw), piece_bytes):
             self._socket.sendall(raw[start : start + piece_bytes])
             self.wait_until_read()
+
+    @contextmanager
+    def sending(self, raw: bytes) -> Iterator[None]:
+        """Sends in a thread what is more than the buffers of both sides may hold."""
+        thread = threading.Thread(target=self.send, args=(raw,))
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
 
     def wait_until_read(self) -> None:
         """Until nothing that was sent waits in a kernel's buffer: the server has it."""
@@ -253,35 +216,6 @@ def _bytes_underway(our_port: int, their_port: int) -> int:
         elif ports == (their_port, our_port):
             theirs = to_read
     return ours + theirs
-
-
-def parse_head(raw: bytes) -> Head:
-    """A response head without its empty line; fails for what a server must not send."""
-    first, *lines = raw.split(b"\r\n")
-    status_line = _STATUS_LINE.fullmatch(first)
-    assert status_line, f"not a status line: {first!r}"
-    fields = []
-    for line in lines:
-        found = _FIELD_LINE.fullmatch(line)
-        assert found, f"not a field line: {line!r}"
-        fields.append((found["name"].decode().lower(), found["value"].decode("ascii")))
-    head = Head(int(status_line["status"]), status_line["phrase"].decode(), tuple(fields))
-    _check(head)
-    return head
-
-
-def _check(head: Head) -> None:
-    """What RFC 9110 and 9112 demand of every response of a server with a clock."""
-    for name in ("content-length", "content-type", "content-range", "etag", "last-modified"):
-        assert len(head.values(name)) <= 1, f"{name} twice"
-    for length in head.values("content-length"):
-        assert re.fullmatch("[0-9]+", length), "9110, 8.6"
-    assert not (head.has("content-length") and head.has("transfer-encoding")), "9112, 6.2"
-    if head.status < 200 or head.status == 204:
-        assert not head.has("content-length"), "9110, 8.6"
-        assert not head.has("transfer-encoding"), "9112, 6.1"
-    if head.status >= 200:
-        assert _IMF_FIXDATE.fullmatch(head.field("date")), "9110, 6.6.1 and 5.6.7"
 
 
 def connect(

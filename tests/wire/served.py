@@ -12,12 +12,15 @@ from typing import Self
 import trustme
 
 from tests.running_server import RunningServer, running_server
-from tests.wire.raw_http import Answer, RawClient, connect, request
+from tests.wire.answers import Answer
+from tests.wire.raw_http import RawClient, connect, request
 
 # Every byte tells its position.
 FACTS = bytes(range(200))
 # Each line tells its position: 16 MiB, more than the socket buffers of both sides hold.
 LARGE = b"".join(b"%015d\n" % number for number in range(1 << 20))
+# A small one makes a slow client of one that does not read.
+SLOW_READER_BUFFER_BYTES = 4096
 
 _file_numbers = count(1)
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.raw_http import Answer, request
+from tests.wire.answers import Answer
+from tests.wire.raw_http import request
 from tests.wire.served import FACTS, Served
 
 # The date of all examples of RFC 9110, section 5.6.7.

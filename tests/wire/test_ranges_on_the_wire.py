@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.wire.raw_http import Answer, request
+from tests.wire.answers import Answer
+from tests.wire.raw_http import request
 from tests.wire.served import FACTS, LARGE, Served
 
 # Of the 200 bytes 0, 1, 2 ... 199.

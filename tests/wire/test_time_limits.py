@@ -9,10 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.wire.raw_http import PATIENCE_SECONDS, ConnectionEnded, End, RawClient, request
-from tests.wire.served import FACTS, LARGE, Delivery, Served, Servers
-
-SLOW_READER_BUFFER_BYTES = 4096
-
+from tests.wire.served import FACTS, LARGE, SLOW_READER_BUFFER_BYTES, Delivery, Served, Servers
 
 LIMITS = {
     "header_timeout_seconds": "0.5",
