@@ -10,6 +10,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.body import Slice, body_of
+from fileserve.delivery.chunked import ChunkedResponse
+from fileserve.delivery.directness import leads_to
 from fileserve.delivery.plan import Field, Plan, Representation, make_plan, request_fields
 from fileserve.delivery.transfer import transfer
 from fileserve.http.validators import (
@@ -51,8 +53,9 @@ class FileResponse(StarletteFileResponse):
     """Starlette's FileResponse, delivered as fileserve delivers: a drop-in replacement.
 
     Preconditions, ranges and several ranges by RFC 9110; sendfile where the
-    server offers ``http.response.zerocopysend`` and the file is local, reads
-    in threads otherwise.  Headers and bytes come from one open descriptor; a
+    server offers ``http.response.zerocopysend``, the file is local and no
+    middleware that might not know this message stands between, reads in
+    threads otherwise.  Headers and bytes come from one open descriptor; a
     ``stat_result`` given by the caller is not used.  ETag and Last-Modified
     in ``headers`` replace the computed ones.  Raises RuntimeError, like its
     parent, when the path is not a file that can be opened.
@@ -76,7 +79,12 @@ class FileResponse(StarletteFileResponse):
             await _send_unavailable(error, scope, receive, send)
             return
         try:
-            await transfer(self._plan(scope, blob), scope, receive, send)
+            plan = self._plan(scope, blob)
+            exchange = scope.get("extensions", {}).get("fileserve.exchange")
+            if exchange is not None and not leads_to(send, exchange.send):
+                await ChunkedResponse(plan)(scope, receive, send)
+            else:
+                await transfer(plan, scope, receive, send)
         finally:
             await blob.close()
         if self.background is not None:
