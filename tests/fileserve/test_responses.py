@@ -209,7 +209,6 @@ def test_it_is_a_starlette_file_response() -> None:
 # Middleware stands between the response and the server and knows only what it knows.
 
 Next = Callable[[Request], Awaitable[Response]]
-W10 = "DEFECTS W10: middleware does not know http.response.zerocopysend"
 
 
 def wrapped_app(folder: Path, wrapping: str) -> FastAPI:
@@ -231,11 +230,7 @@ def wrapped_app(folder: Path, wrapping: str) -> FastAPI:
 
 @pytest.mark.parametrize("http", list(SERVERS))
 @pytest.mark.parametrize("wrapping", ["cors", "decorator", "gzip"])
-def test_it_comes_whole_through_middleware(
-    folder: Path, wrapping: str, http: str, request: pytest.FixtureRequest
-) -> None:
-    if http == "ours" and wrapping != "cors":
-        request.applymarker(pytest.mark.xfail(strict=True, reason=W10, raises=AssertionError))
+def test_it_comes_whole_through_middleware(folder: Path, wrapping: str, http: str) -> None:
     with app_server(wrapped_app(folder, wrapping), SERVERS[http]) as server:
         answer = server.get("/files/large.bin", "Origin: http://a.example")
         assert (answer.status, answer.content) == (200, LARGE)
