@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from fileserve.delivery.body import Body, OpenFile, Slice
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import Plan
+from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from storage.errors import StorageError
 
 # Two of these are in memory for one transfer: one on its way out, one being read.
@@ -31,7 +32,7 @@ class ChunkedResponse(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send head and body; raises TransferCut when the body could not be completed."""
         async with aclosing(self._chunks):
-            if "fileserve.exchange" in scope.get("extensions", ()):
+            if EXCHANGE_EXTENSION in scope.get("extensions", ()):
                 # Our own send says by itself, and why, when the client has gone.
                 await self.stream_response(send)
             else:

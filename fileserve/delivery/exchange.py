@@ -15,6 +15,7 @@ from fileserve.delivery.chunked import chunks
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.response_head import Framing, Persistence, compose_head
 from fileserve.delivery.response_stream import ResponseStream, Writer
+from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from fileserve.http.request_head import Refusal
 from storage.paths import open_path
 
@@ -137,6 +138,10 @@ class Exchange:
             if not self.is_ended:
                 _log.error("%s %s was not answered", self.scope["method"], self.scope["path"])
                 await self._fail()
+        finally:
+            # The scope holds this exchange: without the cycle it is freed at once, not by the
+            # garbage collector.
+            self.scope["extensions"].pop(EXCHANGE_EXTENSION, None)
 
     async def _fail(self) -> None:
         """Answer 500 if nothing was answered yet; otherwise cut."""

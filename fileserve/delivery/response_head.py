@@ -15,6 +15,7 @@ _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {_PHRASES.get(status, status.phrase)}\r\n".encode()
     for status in http.HTTPStatus
 }
+_MEANT_FOR_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _NOT_ON_ONE_LINE = re.compile(rb"[\r\n\0]").search
 
@@ -64,16 +65,14 @@ def compose_head(
     lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, default_fields]
     length: int | None = None
     for name, value in fields:
-        name = name.lower()  # noqa: PLW2901
-        if name == b"connection":
-            if b"close" in value.lower():
-                persistence = Persistence.CLOSE
-            continue
-        if name == b"transfer-encoding":
-            continue
-        if name == b"content-length":
+        line, meaning = _field_line(name, value)
+        if meaning is None:
+            lines.append(line)
+        elif meaning == b"content-length":
             length = int(value)
-        lines.append(_field_line(name, value))
+            lines.append(line)
+        elif meaning == b"connection" and b"close" in value.lower():
+            persistence = Persistence.CLOSE
     framing = _choose_framing(status, length, method=method, version=version)
     if framing is Framing.UNTIL_CLOSE:
         persistence = Persistence.CLOSE
@@ -100,11 +99,13 @@ def _last_lines(framing: Framing, persistence: Persistence, version: str) -> byt
 
 
 @lru_cache(maxsize=4096)
-def _field_line(name: bytes, value: bytes) -> bytes:
-    """Return the line of a field; most of them are sent again and again.
+def _field_line(name: bytes, value: bytes) -> tuple[bytes, bytes | None]:
+    """Return the line of a field, and its name where that is one of framing or connection.
 
-    Raises RuntimeError for what would not fit on one line (RFC 9110 section 5.5).
+    Most fields are sent again and again.  Raises RuntimeError for what would
+    not fit on one line (RFC 9110 section 5.5).
     """
+    name = name.lower()
     if _TOKEN(name) is None or _NOT_ON_ONE_LINE(value) is not None:
         raise RuntimeError(f"the field {name!r}: {value!r} cannot be sent")
-    return b"%b: %b\r\n" % (name, value)
+    return b"%b: %b\r\n" % (name, value), name if name in _MEANT_FOR_FRAMING else None

@@ -13,6 +13,7 @@ from fileserve.delivery.body import Slice, body_of
 from fileserve.delivery.chunked import ChunkedResponse
 from fileserve.delivery.directness import leads_to
 from fileserve.delivery.plan import Field, Plan, Representation, make_plan, request_fields
+from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from fileserve.delivery.transfer import transfer
 from fileserve.http.validators import (
     Validators,
@@ -80,7 +81,7 @@ class FileResponse(StarletteFileResponse):
             return
         try:
             plan = self._plan(scope, blob)
-            exchange = scope.get("extensions", {}).get("fileserve.exchange")
+            exchange = scope.get("extensions", {}).get(EXCHANGE_EXTENSION)
             if exchange is not None and not leads_to(send, exchange.send):
                 await ChunkedResponse(plan)(scope, receive, send)
             else:

@@ -8,6 +8,8 @@ from starlette.types import Scope
 
 from fileserve.delivery.request_parser import RequestHead
 
+# Our own extension: the exchange, for the access log and for FileResponse.
+EXCHANGE_EXTENSION = "fileserve.exchange"
 ASGI_VERSIONS = {"version": "3.0", "spec_version": "2.4"}
 
 

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 from fileserve.delivery.exchange import Exchange, refuse
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.request_parser import RequestHead, RequestParser
-from fileserve.delivery.scopes import connection_scope, request_scope
+from fileserve.delivery.scopes import EXCHANGE_EXTENSION, connection_scope, request_scope
 from fileserve.delivery.socket_writer import SocketWriter
 from fileserve.delivery.sweeper import Sweeper, sweeper_of
 from fileserve.delivery.time_limits import Limits, Stage, Watch
@@ -223,7 +223,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         exchange = Exchange(
             self, scope, expects_continue=head.expects_continue, keeps_alive=keeps_alive
         )
-        extensions["fileserve.exchange"] = exchange
+        extensions[EXCHANGE_EXTENSION] = exchange
         return exchange
 
     # Answers in order

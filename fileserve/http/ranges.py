@@ -8,6 +8,7 @@
 Inclusive ends live only in IntRange and in the text of content_range; a Span is half-open.
 """
 
+import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -25,6 +26,8 @@ MAX_POSITION_DIGITS = 19
 BEYOND_ANY_FILE = 10**MAX_POSITION_DIGITS
 
 OPTIONAL_WHITESPACE = " \t"
+
+_ONE_INT_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,12 @@ def parse_range(field_value: str) -> tuple[RangeSpec, ...] | None:
     sets of more than MAX_ELEMENTS.  Empty list elements and whitespace around elements are
     allowed (section 5.6.1.2).
     """
+    simple = _ONE_INT_RANGE(field_value)
+    if simple is not None:
+        # What nearly all clients send, read in one go.
+        first_pos, last_pos = int(simple[1]), int(simple[2]) if simple[2] else None
+        is_inverted = last_pos is not None and last_pos < first_pos
+        return None if is_inverted else (IntRange(first_pos, last_pos),)
     unit, equals, range_set = field_value.strip(OPTIONAL_WHITESPACE).partition("=")
     if not equals or unit.lower() != "bytes":
         return None

@@ -7,8 +7,7 @@ from typing import Protocol, cast
 from starlette.types import Message, Scope, Send
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
-
-EXCHANGE_EXTENSION = "fileserve.exchange"
+from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 
 
 class Exchange(Protocol):

@@ -20,9 +20,10 @@ from recording_send import RecordingSend, http_scope
 from starlette.types import Message
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from fileserve.operations import logs
 from fileserve.operations.logs import escaped, log_access, log_directly, logging_through_thread
-from fileserve.operations.transfers import EXCHANGE_EXTENSION, Transfer, TransferRegistry
+from fileserve.operations.transfers import Transfer, TransferRegistry
 
 START: Message = {"type": "http.response.start", "status": 206, "headers": []}
 END: Message = {"type": "http.response.body", "body": b"12345", "more_body": False}
