@@ -4,9 +4,11 @@ The start is at most six lines on standard output; with JSON logs, lines of the 
 program that reads them never meets anything else.
 """
 
+import contextlib
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -21,6 +23,7 @@ from fileserve.operations.shutdown import (
     waiting_sentence,
 )
 from fileserve.settings import Settings
+from fileserve.standard_streams import takes_a_line
 from storage.local import LocalStorage, MountReport
 
 logger = logging.getLogger("fileserve.server")
@@ -52,7 +55,7 @@ class Announcer:
             if self._settings.log_format == "json":
                 logger.info(line)
             else:
-                print(line, flush=True)
+                _print(line)
         self._manager.ready(f"Serving at {self._urls[0]}")
 
     def alive(self, load: Load) -> None:
@@ -68,6 +71,13 @@ class Announcer:
 
     def drained(self, drained: Drained) -> None:
         logger.info(drained_sentence(drained, time.monotonic() - self._drain_began))
+
+
+def _print(line: str) -> None:
+    """Print line if standard output takes it: nobody there to read is no reason not to serve."""
+    with contextlib.suppress(OSError):
+        if takes_a_line(sys.stdout):
+            print(line, flush=True)
 
 
 def banner_lines(

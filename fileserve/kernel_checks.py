@@ -7,14 +7,13 @@ import socket
 from collections.abc import Iterator
 
 from fileserve.findings import Finding, Status
+from fileserve.open_files import descriptors_for
 from storage.beneath import Root
 from storage.mounts import MEMORY_FILE_SYSTEMS, Mount, mount_id
 from storage.openat2 import is_usable
 
 _PROBE_BYTES = 4096
 _SO_MAX_PACING_RATE = 47  # asm-generic/socket.h
-_DESCRIPTORS_OF_THE_SERVER = 100
-_DESCRIPTORS_PER_CONNECTION = 3  # the socket, the file, one more while it is opened
 
 
 def kernel_findings(root: Root, mount: Mount | None, sample_fd: int | None) -> Iterator[Finding]:
@@ -32,7 +31,7 @@ def kernel_findings(root: Root, mount: Mount | None, sample_fd: int | None) -> I
 def open_files_finding(max_connections: int) -> Finding:
     """Whether the limit of open files is enough for so many connections (0: as many as come)."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # the server raises the soft one to it
-    needed = max_connections * _DESCRIPTORS_PER_CONNECTION + _DESCRIPTORS_OF_THE_SERVER
+    needed = descriptors_for(max_connections)
     if limit == resource.RLIM_INFINITY:
         return Finding(Status.OK, "open files", "no limit")
     if max_connections and limit < needed:

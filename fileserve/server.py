@@ -1,11 +1,9 @@
 """`fileserve serve`: checks what it needs, joins the parts, and serves until it is told to stop."""
 
 import asyncio
-import contextlib
 import logging
 import math
 import os
-import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +16,7 @@ from fileserve.app import Site, create_app
 from fileserve.delivery.time_limits import Limits
 from fileserve.delivery.zerocopy import protocol_class
 from fileserve.listening import Listeners, open_for_workers
+from fileserve.open_files import connection_limit, raise_open_file_limit
 from fileserve.operations.logs import log_directly
 from fileserve.operations.readiness import ServiceManager
 from fileserve.operations.shutdown import (
@@ -31,6 +30,7 @@ from fileserve.operations.shutdown import (
 )
 from fileserve.operations.worker_process import STOP_NOW_SIGNAL, STOP_SIGNAL
 from fileserve.settings import Settings, SettingsError
+from fileserve.standard_streams import open_missing_streams
 from fileserve.workers import Supervisor
 from storage.beneath import Symlinks
 from storage.errors import AccessDenied, NameRefused, NotAFolder, NotFound, StorageError
@@ -62,6 +62,7 @@ def serve(settings: Settings) -> int:
 
 
 def _serve(settings: Settings) -> ExitCode:
+    open_missing_streams()
     log_directly(settings.log_format)
     raise_open_file_limit()
     storage = open_storage(settings)
@@ -159,7 +160,7 @@ def uvicorn_config(settings: Settings, site: Site) -> uvicorn.Config:
         forwarded_allow_ips=list(settings.trusted_proxies),
         server_header=False,
         headers=[("server", "fileserve")],
-        limit_concurrency=settings.max_connections or None,
+        limit_concurrency=connection_limit(settings.max_connections),
         timeout_keep_alive=math.ceil(settings.keep_alive_seconds),
         timeout_graceful_shutdown=math.ceil(settings.drain_seconds),
         ssl_certfile=settings.tls_certificate,
@@ -221,12 +222,3 @@ def open_storage(settings: Settings) -> LocalStorage:
 
 def _names(paths: Sequence[str]) -> tuple[Name, ...]:
     return tuple(parse_os_path(path) for path in paths)
-
-
-def raise_open_file_limit() -> None:
-    """As many open files as the system allows: each transfer takes two or three."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        # Some kernels refuse what they report as allowed; then the soft limit has to do.
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -14,7 +14,7 @@ from enum import Enum
 from functools import partial
 
 from storage.beneath import CrossesMount
-from storage.errors import NotAFolder, NotFound, from_os_error
+from storage.errors import NameRefused, NotAFolder, NotFound, from_os_error
 from storage.lease import Lease
 from storage.names import Name
 from storage.pools import BoundedPool, local_pool
@@ -136,7 +136,8 @@ class Folder:
 
     def _follow(self, segment: bytes) -> Entry | None:
         """What a symlink leads to; None if that is nothing, out of the root or not handed out."""
-        with suppress(OSError):
+        # NameRefused: beneath a deep folder a name can be too long to be asked for.
+        with suppress(OSError, NameRefused):
             try:
                 child = self._router.open_near(
                     self._name.child(segment), os.O_PATH | os.O_CLOEXEC, self._prefix

@@ -183,7 +183,10 @@ class SocketWriter:
 
 def queued_bytes(connection: socket.socket) -> int:
     """Return how many bytes the kernel still holds for the peer (SIOCOUTQ in tcp(7))."""
-    queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    try:
+        queued = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (OSError, ValueError):  # closed, or reset by the peer: nothing is held any more
+        return 0
     return int(struct.unpack("i", queued)[0])
 
 

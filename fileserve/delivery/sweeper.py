@@ -1,10 +1,13 @@
 """Looks at all connections of a server a few times a second: one timer instead of one for each."""
 
 import asyncio
+import logging
 from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from uvicorn.server import ServerState
+
+_log = logging.getLogger("fileserve.error")
 
 
 class Watched(Protocol):
@@ -12,6 +15,9 @@ class Watched(Protocol):
 
     def look(self, now: float) -> None:
         """Enforce the limits; now is the loop's time in seconds."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
 
 
 class Sweeper:
@@ -33,10 +39,15 @@ class Sweeper:
         self._connections.discard(connection)
 
     def _sweep(self, tick_seconds: float) -> None:
+        self._timer = None
         now = self._loop.time()
         for connection in tuple(self._connections):
-            connection.look(now)
-        self._timer = None
+            try:
+                connection.look(now)
+            except Exception:  # noqa: BLE001 - one connection's fault must not end the limits of all
+                _log.exception("a connection could not be looked at")
+                self._connections.discard(connection)
+                connection.abort()
         if self._connections:
             self._timer = self._loop.call_later(tick_seconds, self._sweep, tick_seconds)
 

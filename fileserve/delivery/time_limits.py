@@ -1,11 +1,12 @@
 """How long a client may take for what: pure bookkeeping over a clock that others read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 # After an early answer the rest of the request is read and dropped for a while:
 # closing at once would reset the connection and could destroy the answer on its way.
 LINGER_SECONDS = 5.0
+TURNING_AWAY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,14 @@ class Limits:
             self.header_timeout_seconds, self.idle_timeout_seconds, self.keep_alive_seconds
         )
         return min(1.0, shortest / 4)
+
+    def for_turning_away(self) -> "Limits":
+        """Return the limits of a client that will be told to come back later."""
+        return replace(
+            self,
+            header_timeout_seconds=min(self.header_timeout_seconds, TURNING_AWAY_SECONDS),
+            keep_alive_seconds=min(self.keep_alive_seconds, TURNING_AWAY_SECONDS),
+        )
 
 
 class Stage(Enum):

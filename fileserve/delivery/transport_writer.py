@@ -32,7 +32,9 @@ class TransportWriter:
 
         It is not that of the written bytes: TLS adds its own.
         """
-        return self.bytes_written - queued_bytes(self._transport.get_extra_info("socket"))
+        connection = self._transport.get_extra_info("socket")
+        # uvloop's TLS transport has none any more once it is closed.
+        return self.bytes_written - (queued_bytes(connection) if connection is not None else 0)
 
     async def write(self, buffer: bytes) -> None:
         """Hand ``buffer`` over and wait until the transport wants more."""

@@ -31,6 +31,9 @@ from fileserve.http.validators import format_http_date
 _log = logging.getLogger("fileserve.error")
 
 _INCOMING_HIGH_WATER_BYTES = 256 << 10
+# Above the limit of connections so many are told so in words.
+_TURNED_AWAY_AT_ONCE = 8
+_CROWD_WARNING_SECONDS = 60
 # What a client may go on sending after an early answer.
 _LINGER_BYTES = 1 << 20
 
@@ -90,6 +93,9 @@ class ZeroCopyProtocol(asyncio.Protocol):
         """Take over a new connection."""
         self._transport = cast(asyncio.Transport, transport)
         self._is_tls = transport.get_extra_info("sslcontext") is not None
+        if not self._is_admitted():
+            self.abort()
+            return
         try:
             if self._is_tls:
                 self.writer = TransportWriter(self._loop, self._transport)
@@ -101,12 +107,22 @@ class ZeroCopyProtocol(asyncio.Protocol):
             self.abort()
             return
         self._connection_scope = connection_scope(transport, self._config.root_path)
-        limit = self._config.limit_concurrency
-        # Judged once: those who were there before must not suffer from those who come.
-        self._has_place = limit is None or len(self._server_state.connections) < limit
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         self._sweeper = sweeper_of(self._server_state, self._loop)
         self._sweeper.add(self, self.limits.tick_seconds)
+
+    def _is_admitted(self) -> bool:
+        """Judge once whether there is a place: those who are there must not suffer from newcomers.
+
+        A few above the limit are told so, within a moment; the rest is closed.
+        """
+        limit = self._config.limit_concurrency
+        if limit is None or len(self._server_state.connections) < limit:
+            return True
+        self._has_place = False
+        self._watch = Watch(self.limits.for_turning_away(), self._loop.time())
+        _warn_of_crowd(limit, int(self._loop.time() / _CROWD_WARNING_SECONDS))
+        return len(self._server_state.connections) < limit + _TURNED_AWAY_AT_ONCE
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything; whoever is sending learns it by TransferCut."""
@@ -359,6 +375,12 @@ class ZeroCopyProtocol(asyncio.Protocol):
 def protocol_class(limits: Limits) -> type[ZeroCopyProtocol]:
     """Return a protocol class with these limits, for uvicorn's ``http`` setting."""
     return type("LimitedZeroCopyProtocol", (ZeroCopyProtocol,), {"limits": limits})
+
+
+@lru_cache(maxsize=1)
+def _warn_of_crowd(limit: int, _period: int) -> None:
+    """Say it once in a period, not for each that is turned away."""
+    _log.warning("newcomers are turned away: there are %d connections, the limit", limit)
 
 
 async def _refuse_for_load(scope: Scope, receive: Receive, send: Send) -> None:

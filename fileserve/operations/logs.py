@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Literal, Self, TextIO
 
 from fileserve.operations.transfers import Transfer
+from fileserve.standard_streams import takes_a_line, write_past_buffers
 
 LogFormat = Literal["text", "json"]
 
@@ -190,11 +191,21 @@ class QueuedHandler(logging.Handler):
             warning = _warning(f"{dropped} log lines were dropped")
             lines.append(self._target.format(warning))
         try:
-            self._target.stream.write("\n".join((*lines, "")))
-            self._target.flush()
+            write_past_buffers(self._target.stream, "\n".join((*lines, "")))
         except (OSError, ValueError):
             # Nobody reads any more: there is no place left to say so.
             self.dropped_lines += len(lines)
+
+
+class DroppingHandler(logging.StreamHandler[TextIO]):
+    """Writes a line where it is taken at once, and drops it otherwise.
+
+    For a process without a writing thread: a paused pager must not keep it from its work.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if takes_a_line(self.stream):
+            super().emit(record)
 
 
 @contextmanager
@@ -204,7 +215,9 @@ def logging_through_thread(log_format: LogFormat, stream: TextIO | None = None) 
     For a process that serves; begin it after the fork.  What was set up before holds again at
     the end.  logging.shutdown() also writes what is left.
     """
-    handler = QueuedHandler(_stream_handler(log_format, stream))
+    target = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    target.setFormatter(_formatter(log_format))
+    handler = QueuedHandler(target)
     before = {name: _Setup.of(name) for name in (*_LEVELS, _SILENCED)}
     try:
         _install(handler)
@@ -217,15 +230,13 @@ def logging_through_thread(log_format: LogFormat, stream: TextIO | None = None) 
 
 def log_directly(log_format: LogFormat, stream: TextIO | None = None) -> None:
     """Log to stream for the rest of the process, without a thread, so that it may fork."""
-    _install(_stream_handler(log_format, stream))
+    handler = DroppingHandler(stream if stream is not None else sys.stderr)
+    handler.setFormatter(_formatter(log_format))
+    _install(handler)
 
 
-def _stream_handler(
-    log_format: LogFormat, stream: TextIO | None
-) -> "logging.StreamHandler[TextIO]":
-    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
-    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
-    return handler
+def _formatter(log_format: LogFormat) -> logging.Formatter:
+    return JsonFormatter() if log_format == "json" else TextFormatter()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from typing import NoReturn, Protocol, cast
 
 import uvicorn
 
+from fileserve.standard_streams import flush_at_once
+
 logger = logging.getLogger("fileserve.server")
 
 # How often a drain looks whether the last transfer has ended.
@@ -259,6 +261,5 @@ def leave(exit_code: int) -> NoReturn:
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # a reader that has gone, a closed stream
-            stream.flush()
+        flush_at_once(stream)
     os._exit(exit_code)

@@ -97,6 +97,7 @@ class FileSite:
             (b"location", location.encode("latin-1")),
             (b"content-length", b"0"),
             *self._control,
+            *cors_fields(self._settings, scope),
         ]
         await send({"type": "http.response.start", "status": 301, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
