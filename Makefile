@@ -1,6 +1,7 @@
 # make run     serve ./demo, or ROOT=folder, at http://127.0.0.1:8000/ (PORT=, OPTIONS=)
 # make test    every test (ARGS= for pytest)
 # make check   style, types and the direction of imports
+# make bench   fileserve beside its peers, see benchmarks/README.md (ARGS=--quick, --scenario NAME)
 #
 # Each sets up what it needs in .venv first, once; needs Python 3.11 or newer and a network then.
 
@@ -18,7 +19,7 @@ LARGE_FILE_MIB := 512
 VIDEO_SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check demo clean
+.PHONY: help run test check bench demo clean
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +36,9 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-bench
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 demo: demo/large.bin demo/video.mp4 demo/notes.txt
 
@@ -83,6 +87,11 @@ $(VENV)/installed: pyproject.toml | $(BIN)/python
 $(VENV)/installed-dev: pyproject.toml | $(BIN)/python
 	@echo "installs fileserve and what its tests need into $(VENV)"
 	@$(PIP) install --editable '.[dev]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/installed-bench: pyproject.toml | $(BIN)/python
+	@echo "installs fileserve and the servers beside which it is measured into $(VENV)"
+	@$(PIP) install --editable '.[bench]'
 	@touch $@ $(VENV)/installed
 
 clean:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.client import Client, ClientError, Load
 from benchmarks.metrics import format_value, of_cost, of_report
-from benchmarks.peers.offer import Certificate, Peer
+from benchmarks.peers.offer import Ability, Certificate, Peer
 from benchmarks.processes import Cores, StartError
 from benchmarks.records import Records
 from benchmarks.servers import Server, serving
@@ -21,9 +21,10 @@ LEFT_OUT = (ClientError, StartError, OSError, subprocess.SubprocessError)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and with whom."""
+    """How long and with whom; costly_rounds are those of scenarios that take long."""
 
     rounds: int
+    costly_rounds: int
     seconds: float
     warm_up_seconds: float
     peers: tuple[Peer, ...]
@@ -41,7 +42,7 @@ class Bench:
     resources: contextlib.ExitStack
     fleet: dict[str, Server]
 
-    def peers(self, *abilities: str, among: Sequence[str] = ()) -> list[Peer]:
+    def peers(self, *abilities: Ability, among: Sequence[str] = ()) -> list[Peer]:
         """Those of the run that have all these abilities, and are among the named."""
         return [
             peer
@@ -51,11 +52,11 @@ class Bench:
 
     def alternate(self, scenario: str, peers: Sequence[Peer]) -> Iterator[tuple[int, Peer]]:
         """Round and peer; each round begins with another one, so that no place is better."""
-        for number in range(self.plan.rounds):
-            start = number % max(len(peers), 1)
-            for peer in [*peers[start:], *peers[:start]]:
-                if not self._gave_up(scenario, peer):
-                    yield number, peer
+        return self._alternate(scenario, peers, self.plan.rounds)
+
+    def alternate_costly(self, scenario: str, peers: Sequence[Peer]) -> Iterator[tuple[int, Peer]]:
+        """The same for scenarios that take long."""
+        return self._alternate(scenario, peers, self.plan.costly_rounds)
 
     @contextlib.contextmanager
     def attempt(self, scenario: str, peer: Peer) -> Iterator[None]:
@@ -133,6 +134,15 @@ class Bench:
         self.records.add(scenario, series, number, figures)
         if headline in figures:
             say(f"  {scenario}, round {number + 1}, {series}: {shown(headline, figures)}")
+
+    def _alternate(
+        self, scenario: str, peers: Sequence[Peer], rounds: int
+    ) -> Iterator[tuple[int, Peer]]:
+        for number in range(rounds):
+            start = number % max(len(peers), 1)
+            for peer in [*peers[start:], *peers[:start]]:
+                if not self._gave_up(scenario, peer):
+                    yield number, peer
 
     def _gave_up(self, scenario: str, peer: Peer) -> bool:
         beginning = f"{scenario}: {peer.title} left out:"

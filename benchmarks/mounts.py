@@ -52,10 +52,10 @@ def mounted(point: Path, scratch: Path, cores: frozenset[int], options: str) -> 
     wrapper.write_text(script, encoding="utf-8")
     wrapper.chmod(0o700)
     command = ["sshfs", "-f", "-o", f"ssh_command={wrapper},fsname=bench,{options}"]
-    with contextlib.ExitStack() as undo, pinned(cores):
-        sshfs = subprocess.Popen(
-            [*command, f"none:{source}", os.fspath(point)], stdin=subprocess.DEVNULL
-        )
+    command += [f"none:{source}", os.fspath(point)]
+    with contextlib.ExitStack() as undo:
+        with pinned(cores):
+            sshfs = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
         undo.callback(end, sshfs)
         undo.callback(_unmount, point)
         _wait_until(lambda: sshfs.poll() is not None or _is_up(point, pid_file), "sshfs to mount")

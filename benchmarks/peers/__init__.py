@@ -21,3 +21,5 @@ PEERS: dict[str, Peer] = {
 }
 # Those that the figures to reach compare with.
 MEASURES: tuple[str, ...] = (FILESERVE.name, NGINX.name, LIGHTTPD.name, STARLETTE.name)
+# Those with which the scenarios are made that take long.
+COMPANY: tuple[str, ...] = (FILESERVE.name, NGINX.name, STARLETTE.name)

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 
-from benchmarks.peers.offer import Offer, Peer
+from benchmarks.peers.offer import Ability, Offer, Peer
 
 _SYSTEM_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")
 
@@ -120,14 +120,16 @@ NGINX = Peer(
     "nginx",
     _nginx,
     _missing("nginx", "nginx-light"),
-    frozenset({"listing", "tls", "workers"}),
+    frozenset({Ability.LISTING, Ability.TLS, Ability.WORKERS}),
 )
 LIGHTTPD = Peer(
     "lighttpd",
     "lighttpd",
     _lighttpd,
     _missing("lighttpd", "lighttpd lighttpd-mod-openssl"),
-    frozenset({"listing", "tls", "workers"}),
+    frozenset({Ability.LISTING, Ability.TLS, Ability.WORKERS}),
 )
-H2O = Peer("h2o", "h2o", _h2o, _missing("h2o", "h2o"), frozenset({"listing", "workers"}))
-CADDY = Peer("caddy", "Caddy", _caddy, _missing("caddy", "caddy"), frozenset({"listing"}))
+H2O = Peer(
+    "h2o", "h2o", _h2o, _missing("h2o", "h2o"), frozenset({Ability.LISTING, Ability.WORKERS})
+)
+CADDY = Peer("caddy", "Caddy", _caddy, _missing("caddy", "caddy"), frozenset({Ability.LISTING}))

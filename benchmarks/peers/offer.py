@@ -4,7 +4,16 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+
+
+class Ability(Enum):
+    """What a server may be able to do beyond serving files."""
+
+    LISTING = "lists folders"
+    TLS = "speaks TLS"
+    WORKERS = "has worker processes or threads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +45,14 @@ class Offer:
 class Peer:
     """A server: how it is started, what it can, and why it may be missing.
 
-    missing gives None, or a sentence that says what is not installed.  can holds names of
-    abilities beyond serving files: "listing", "tls", "workers".
+    missing gives None, or a sentence that says what is not installed.
     """
 
     name: str
     title: str
     command: Callable[[Offer], Sequence[str]]
     missing: Callable[[], str | None]
-    can: frozenset[str] = frozenset()
+    can: frozenset[Ability] = frozenset()
 
 
 def python_module(*arguments: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks.peers.offer import Offer, Peer, python_module
+from benchmarks.peers.offer import Ability, Offer, Peer, python_module
 
 
 def _command(offer: Offer) -> Sequence[str]:
@@ -20,5 +20,9 @@ def _missing() -> str | None:
 
 
 FILESERVE = Peer(
-    "fileserve", "fileserve", _command, _missing, frozenset({"listing", "tls", "workers"})
+    "fileserve",
+    "fileserve",
+    _command,
+    _missing,
+    frozenset({Ability.LISTING, Ability.TLS, Ability.WORKERS}),
 )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.peers.offer import Offer, Peer, python_module
+from benchmarks.peers.offer import Ability, Offer, Peer, python_module
 
 _STARLETTE_APPLICATION = "benchmarks.apps.starlette_app:app"
 
@@ -64,16 +64,18 @@ STARLETTE = Peer(
     "Starlette FileResponse on uvicorn",
     _starlette,
     _missing("uvicorn"),
-    frozenset({"tls", "workers"}),
+    frozenset({Ability.TLS, Ability.WORKERS}),
 )
-AIOHTTP = Peer("aiohttp", "aiohttp", _aiohttp, _missing("aiohttp"), frozenset({"listing", "tls"}))
+AIOHTTP = Peer(
+    "aiohttp", "aiohttp", _aiohttp, _missing("aiohttp"), frozenset({Ability.LISTING, Ability.TLS})
+)
 GRANIAN = Peer(
     "granian",
     "Starlette FileResponse on Granian",
     _granian,
     _missing("granian"),
-    frozenset({"workers"}),
+    frozenset({Ability.WORKERS}),
 )
 COPYPARTY = Peer(
-    "copyparty", "copyparty", _copyparty, _missing("copyparty"), frozenset({"listing"})
+    "copyparty", "copyparty", _copyparty, _missing("copyparty"), frozenset({Ability.LISTING})
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from benchmarks.bench import Bench
 from benchmarks.client import Load
 from benchmarks.mounts import mounted
-from benchmarks.peers.offer import Peer
+from benchmarks.peers.offer import Ability, Peer
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.servers import Server
 from benchmarks.workshop import LARGE, LARGE_BYTES, MIB, SMALL, random_file, read_through
@@ -38,7 +38,7 @@ def _measure_tls(bench: Bench, scenario: Scenario) -> None:
     def start(peer: Peer) -> contextlib.AbstractContextManager[Server]:
         return bench.new_server(peer, certificate=certificate)
 
-    _alternate(bench, scenario, Load(LARGE, CONNECTIONS), bench.peers("tls"), start)
+    _alternate(bench, scenario, Load(LARGE, CONNECTIONS), bench.peers(Ability.TLS), start)
 
 
 def _measure_fuse(bench: Bench, scenario: Scenario) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from benchmarks.bench import Bench
 from benchmarks.client import ClientError, Habit, Load
+from benchmarks.peers.offer import Ability
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.servers import Server
 from benchmarks.workshop import FOLDER, LARGE, LARGE_BYTES, MIB
@@ -42,7 +43,7 @@ _REQUESTS = (
 _PATIENCE_SECONDS = 60.0
 
 
-def _measured_by(load: Load, *abilities: str) -> Callable[[Bench, Scenario], None]:
+def _measured_by(load: Load, *abilities: Ability) -> Callable[[Bench, Scenario], None]:
     def measure(bench: Bench, scenario: Scenario) -> None:
         bench.warm_large_file()
         for number, peer in bench.alternate(scenario.name, bench.peers(*abilities)):
@@ -70,7 +71,7 @@ def _ranges(size: str, connections: int) -> Scenario:
 def _measure_fairness(bench: Bench, scenario: Scenario) -> None:
     bench.warm_large_file()
     load = Load(LARGE, 8, requests_each=1)
-    for number, peer in bench.alternate(scenario.name, bench.peers()):
+    for number, peer in bench.alternate_costly(scenario.name, bench.peers()):
         with bench.attempt(scenario.name, peer):
             figures = _until_done(bench, bench.standing_server(peer), load)
             bench.record(scenario.name, peer.name, number, figures, scenario.headline)
@@ -78,7 +79,7 @@ def _measure_fairness(bench: Bench, scenario: Scenario) -> None:
 
 def _measure_listing(bench: Bench, scenario: Scenario) -> None:
     bench.workshop.large_folder()
-    for number, peer in bench.alternate(scenario.name, bench.peers("listing")):
+    for number, peer in bench.alternate_costly(scenario.name, bench.peers(Ability.LISTING)):
         with bench.attempt(scenario.name, peer):
             server = bench.standing_server(peer)
             # The first one warms up: the kernel's names, and whatever the server remembers.

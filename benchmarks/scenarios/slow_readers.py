@@ -4,7 +4,7 @@ import time
 
 from benchmarks.bench import Bench
 from benchmarks.client import ClientError, Habit, Load
-from benchmarks.peers import MEASURES
+from benchmarks.peers import COMPANY
 from benchmarks.scenarios.loads import KIB
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.servers import Server
@@ -24,7 +24,7 @@ _NEWCOMER_SHARE, _NEWCOMER_LEAST_SECONDS = 1.5, 1.5
 
 def _measure(bench: Bench, scenario: Scenario) -> None:
     bench.warm_large_file()
-    for number, peer in bench.alternate(scenario.name, bench.peers(among=MEASURES)):
+    for number, peer in bench.alternate_costly(scenario.name, bench.peers(among=COMPANY)):
         # Memory that one round has taken is not given back before the next: a new server each.
         with bench.attempt(scenario.name, peer), bench.new_server(peer) as server:
             figures = _figures(bench, server)

@@ -1,9 +1,11 @@
 """From the command to the first answer, and to the end of --help."""
 
+import time
+
 from benchmarks.bench import Bench
 from benchmarks.metrics import MIB
 from benchmarks.peers.offer import python_module
-from benchmarks.processes import started, wait_until_exit
+from benchmarks.processes import started, wait_for_exit
 from benchmarks.scenarios.scenario import Scenario
 
 _HELP_SECONDS = 60.0
@@ -24,8 +26,10 @@ def _measure(bench: Bench, scenario: Scenario) -> None:
 
 def _help_seconds(bench: Bench) -> float:
     log = bench.workshop.path / "help.log"
+    began = time.perf_counter()
     with started(python_module("cli", "--help"), cores=bench.cores.server, log=log) as process:
-        return wait_until_exit(process, _HELP_SECONDS)
+        wait_for_exit(process, _HELP_SECONDS)
+        return time.perf_counter() - began
 
 
 SCENARIO = Scenario(

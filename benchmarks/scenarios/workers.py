@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.client import Load
+from benchmarks.peers import COMPANY
+from benchmarks.peers.offer import Ability
 from benchmarks.scenarios.loads import KIB
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.servers import Server
@@ -30,7 +32,8 @@ def _measured_by(load: Load) -> Callable[[Bench, Scenario], None]:
         both = bench.cores.together()
         servers: dict[str, Server] = {}
         with contextlib.ExitStack() as stack:
-            for number, peer in bench.alternate(scenario.name, bench.peers("workers")):
+            peers = bench.peers(Ability.WORKERS, among=COMPANY)
+            for number, peer in bench.alternate_costly(scenario.name, peers):
                 for count in _COUNTS:
                     series = f"{peer.name} x{count}"
                     with bench.attempt(scenario.name, peer):
