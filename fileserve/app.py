@@ -26,7 +26,7 @@ from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
 from storage.errors import StorageError
 from storage.local import LocalStorage
-from storage.names import RESERVED_FIRST_SEGMENT, Name
+from storage.names import RESERVED_FIRST_SEGMENT
 
 SERVICE_PREFIX = "/-/"
 # Longer than any local disk takes, shorter than the patience of those who ask.
@@ -119,7 +119,8 @@ async def _ready(request: Request) -> Response:
     state = request.app.state
     reasons = [] if not state.is_draining else ["The service is stopping."]
     try:
-        await asyncio.wait_for(state.storage.look(Name(())), _READY_SECONDS)
+        if not await asyncio.wait_for(state.storage.is_in_place(), _READY_SECONDS):
+            reasons.append("The served folder was moved or replaced; restart the service.")
     except (StorageError, TimeoutError):
         reasons.append("The served folder does not answer.")
     status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK

@@ -112,6 +112,23 @@ class LocalStorage:
         self._refuse_hidden(name)
         return await self._router.reach(name, _LOOK, partial(_look, name))
 
+    async def is_in_place(self) -> bool:
+        """Whether the root's path still leads to the folder that is served: it is held open.
+
+        Raises Unavailable when its mount does not answer.
+        """
+        try:
+            return await self._router.root_pool.run(self._is_in_place)
+        except OSError as error:
+            raise from_os_error(error, "the root") from error
+
+    def _is_in_place(self) -> bool:
+        try:
+            there = os.stat(self.root)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(self._root.fileno))
+
     def mounts(self) -> MountReports:
         """The root's mount, then all mounts below it as mountinfo tells; asks none of them."""
         self._router.forget_vanished()

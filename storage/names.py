@@ -67,9 +67,7 @@ class Name:
         """The name of an entry of this folder; raises NameRefused for what is no segment."""
         if b"/" in segment:
             raise NameRefused(f"{printable(segment)}: a file name has no slash in it")
-        segments = (*self.segments, segment)
-        _refuse_impossible(segments)
-        return Name(segments)
+        return _public_name((*self.segments, segment))
 
 
 @dataclass(frozen=True, slots=True)

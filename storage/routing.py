@@ -14,7 +14,7 @@ from storage.beneath import CrossesMount, Root
 from storage.errors import NotFound, from_os_error
 from storage.mounts import Mounts, MountTable
 from storage.names import Name
-from storage.pools import BoundedPool
+from storage.pools import BoundedPool, local_pool
 
 T = TypeVar("T")
 
@@ -53,6 +53,11 @@ class Router:
     def treat_root_as_network(self) -> None:
         """Do nothing beneath the root outside of the root's own pool."""
         self._network_root = Place((), self._new_pool(()), None)
+
+    @property
+    def root_pool(self) -> BoundedPool:
+        """The pool for calls on the root itself."""
+        return local_pool() if self._network_root is None else self._network_root.pool
 
     @property
     def root_path(self) -> bytes:

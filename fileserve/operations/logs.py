@@ -36,6 +36,7 @@ _GATHERING_SECONDS = 0.1
 # How long the end of the process waits for lines that nobody reads.
 _CLOSING_SECONDS = 1.0
 _MAX_RANGE_LENGTH = 200
+_MAX_CLIENT_LENGTH = 64
 
 _PLAIN = re.compile(rb"[!#-\[\]-~]*").fullmatch  # no control, space, quote, backslash, non-ASCII
 _ESCAPES = {
@@ -74,7 +75,7 @@ def access_text(transfer: Transfer) -> str:
     """
     status, cause = transfer.status, transfer.end_cause
     return (
-        f"{transfer.client or '-'} {transfer.method} {escaped(transfer.target)} "
+        f"{_client_text(transfer) or '-'} {transfer.method} {escaped(transfer.target)} "
         f"{'-' if status is None else status} {_range_text(transfer) or '-'} "
         f"{transfer.body_bytes_sent} {transfer.seconds:.3f} {cause.value if cause else '-'}"
     )
@@ -83,7 +84,7 @@ def access_text(transfer: Transfer) -> str:
 def access_members(transfer: Transfer) -> dict[str, str | int | float | None]:
     """The same as the members of a JSON object."""
     return {
-        "client": transfer.client or None,
+        "client": _client_text(transfer) or None,
         "method": transfer.method,
         "path": escaped(transfer.target),
         "status": transfer.status,
@@ -99,6 +100,11 @@ def escaped(text: bytes) -> str:
     if _PLAIN(text):
         return text.decode("ascii")
     return text.decode("latin-1").translate(_ESCAPES)
+
+
+def _client_text(transfer: Transfer) -> str:
+    """The client's address; behind a trusted proxy it is whatever that passed on."""
+    return escaped(transfer.client[:_MAX_CLIENT_LENGTH].encode("latin-1", "replace"))
 
 
 def _range_text(transfer: Transfer) -> str | None:

@@ -17,8 +17,7 @@ from fileserve.app import Site, create_app
 from fileserve.operations.transfers import Transfer
 from fileserve.settings import Settings, SettingsError
 from storage.errors import Unavailable
-from storage.local import Entry, LocalStorage
-from storage.names import Name
+from storage.local import LocalStorage
 
 
 @pytest.fixture
@@ -138,8 +137,19 @@ def test_a_stopping_service_is_not_ready(root: Path) -> None:
 class DeadStorage(LocalStorage):
     """A root on a mount that does not answer."""
 
-    async def look(self, name: Name) -> Entry:
+    async def is_in_place(self) -> bool:
         raise Unavailable("/srv/secret: no answer")
+
+
+@pytest.mark.parametrize("comes", ["nothing", "another"])
+def test_a_service_whose_root_was_replaced_is_not_ready(root: Path, comes: str) -> None:
+    site = site_for(root)
+    root.rename(root.with_name("old"))
+    if comes == "another":
+        root.mkdir()
+    answer = ask(site, "GET", "/-/ready")
+    assert answer.status_code == 503
+    assert "replaced" in answer.json()["reasons"][0]
 
 
 def test_a_service_whose_root_does_not_answer_is_not_ready(root: Path) -> None:

@@ -328,3 +328,15 @@ def test_a_worker_logs_through_its_own_thread_after_the_fork() -> None:
     )
     lines = [line.partition("Z ")[2] for line in ended.stderr.splitlines()]
     assert lines == ["INFO from the worker", "INFO from the parent"]
+
+
+def test_a_forwarded_address_is_one_word() -> None:
+    # Behind a trusted proxy the client's own words can stand where its address should.
+    scope = http_scope("GET", "/a")
+    scope["client"] = ('1.2.3.4 "GET\n/fake 200' + "x" * 5_000, 0)
+    transfer = Transfer(scope, RecordingSend())
+    transfer.end(None)
+    words = logs.access_text(transfer).split(" ")
+    assert len(words) == 8
+    assert words[0].startswith("1.2.3.4\\x20\\x22GET\\x0a/fake")
+    assert len(words[0]) < 200

@@ -205,3 +205,9 @@ def test_display_never_holds_a_control_character(segment: bytes) -> None:
 def test_os_path_of_any_name_leads_back_to_it() -> None:
     name = Name((b"\xff", "ä".encode()))
     assert parse_os_path(os.fsdecode(name.relative)) == name
+
+
+def test_the_reserved_name_is_refused_in_the_root_only() -> None:
+    with pytest.raises(NameRefused):
+        Name(()).child(b"-")
+    assert Name((b"a",)).child(b"-").segments == (b"a", b"-")
