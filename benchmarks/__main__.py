@@ -24,12 +24,14 @@ from benchmarks.workshop import Workshop, WorkshopError, workshop
 
 _RESULTS = Path(__file__).parent / "results"
 _OPEN_FILES = 16_384
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 also when something was left out, for the table says so."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _leave)
+    for number in _ENDING:
+        signal.signal(number, _leave)
     _raise_open_files()
     records = Records()
     scenarios = [SCENARIOS[name] for name in options.scenario or SCENARIOS]
@@ -114,7 +116,9 @@ def _peer_names(text: str) -> tuple[str, ...]:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends the run as Ctrl-C does: every server is stopped on the way out."""
+    """Either signal ends the run; a second one shall not disturb what is stopped on the way out."""
+    for ignored in _ENDING:
+        signal.signal(ignored, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.client import Client, ClientError, Load
 from benchmarks.metrics import format_value, of_cost, of_report
 from benchmarks.peers.offer import Ability, Certificate, Peer
-from benchmarks.processes import Cores, StartError
+from benchmarks.processes import Cores, StartError, busy_seconds
 from benchmarks.records import Records
 from benchmarks.servers import Server, serving
 from benchmarks.workshop import LARGE, SMALL, Workshop, read_through
@@ -121,11 +121,22 @@ class Bench:
             cores=cores,
         ) as run:
             run.wait_for_begin()
-            cpu_before = server.cpu_seconds()
+            before = self._clocks(server)
             report = run.wait_for_report()
-            cost = of_cost(report, server.cpu_seconds() - cpu_before, server.proportional_bytes())
-        busy = 100 * report.client_cpu / (report.seconds + warm_up)
-        return {**of_report(report), **cost, "client_busy": busy}
+            cpu, all_busy = (
+                now - then for now, then in zip(self._clocks(server), before, strict=True)
+            )
+            cost = of_cost(report, cpu, server.proportional_bytes())
+        figures = {**of_report(report), **cost}
+        figures["client_busy"] = 100 * report.client_cpu / (report.seconds + warm_up)
+        # Where the client has a core of its own, what the server has not used others have.
+        if cores is None and self.cores.server.isdisjoint(self.cores.client):
+            figures["others_busy"] = 100 * max(all_busy - cpu, 0.0) / report.seconds
+        return figures
+
+    def _clocks(self, server: Server) -> tuple[float, float]:
+        """CPU time of the server, and of everybody on the servers' cores."""
+        return server.cpu_seconds(), busy_seconds(self.cores.server)
 
     def record(
         self, scenario: str, series: str, number: int, figures: dict[str, float], headline: str

@@ -25,6 +25,7 @@ METRICS: dict[str, Metric] = {
     "cpu_per_request": Metric("CPU per request", "us", 1),
     "server_busy": Metric("server busy", "%", 0),
     "client_busy": Metric("client busy", "%", 0),
+    "others_busy": Metric("others on the server's core", "%", 0),
     "memory": Metric("memory (PSS)", "MiB"),
     "first_byte_p50": Metric("first byte p50", "ms", 2),
     "first_byte_p99": Metric("first byte p99", "ms", 2),

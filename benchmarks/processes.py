@@ -118,6 +118,18 @@ def cpu_seconds(pids: Mapping[int, str]) -> float:
     return ticks / _TICKS_PER_SECOND
 
 
+def busy_seconds(cores: frozenset[int]) -> float:
+    """For how long these cores have not been idle since boot, whoever used them."""
+    names = {f"cpu{core}" for core in cores}
+    ticks = 0
+    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+        name, *fields = line.split()
+        if name in names:
+            user, nice, system, _idle, _waiting, *interrupts = map(int, fields[:8])
+            ticks += user + nice + system + sum(interrupts)
+    return ticks / _TICKS_PER_SECOND
+
+
 def proportional_bytes(pids: Mapping[int, str]) -> int:
     """Resident memory, pages shared by n processes counted as an nth for each (PSS)."""
     return sum(map(_proportional_bytes, pids))

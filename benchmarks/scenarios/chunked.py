@@ -21,6 +21,7 @@ _SHOWN = (
     "bytes_ratio",
     "server_busy",
     "client_busy",
+    "others_busy",
     "errors",
 )
 _MOUNTED_BYTES = 256 * MIB

@@ -24,6 +24,7 @@ _TRANSFER = (
     "bytes_ratio",
     "server_busy",
     "client_busy",
+    "others_busy",
     "errors",
 )
 _REQUESTS = (
@@ -37,6 +38,7 @@ _REQUESTS = (
     "latency_p999",
     "server_busy",
     "client_busy",
+    "others_busy",
     "errors",
 )
 # For loads that end by themselves.
