@@ -10,7 +10,6 @@ import json
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -38,9 +37,9 @@ app = typer.Typer(
 )
 
 # fmt: off
-RootArgument = Annotated[Path | None, typer.Argument(
+RootArgument = Annotated[str | None, typer.Argument(
     metavar="ROOT", help="The served folder, as --root.", show_default=False)]
-RootOption = Annotated[Path | None, typer.Option(
+RootOption = Annotated[str | None, typer.Option(
     "--root", metavar="FOLDER", show_default=False,
     help="The served folder; else FILESERVE_ROOT or fileserve.toml tells.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -269,10 +268,10 @@ def _settings(given: Mapping[str, object]) -> "Settings":
     return load_settings(given)
 
 
-def _one_root(argument: Path | None, option: Path | None) -> Path | None:
+def _one_root(argument: str | None, option: str | None) -> str | None:
     if argument is not None and option is not None:
         raise exits.UsageRefused("ROOT and --root are the same; give one of them")
-    return argument or option
+    return option if argument is None else argument
 
 
 @contextlib.contextmanager

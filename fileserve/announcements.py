@@ -108,6 +108,8 @@ def _network_mount_line(mounts: Sequence[MountReport]) -> list[str]:
 def _zero_copy_state(settings: Settings) -> str:
     if settings.tls_certificate is not None:
         return "off, since TLS encrypts in this process"
+    if "." in settings.chunked:
+        return "off (--chunked .)"
     if settings.chunked:
         return f"on, but for {', '.join(settings.chunked)} (--chunked)"
     return "on (sendfile)"

@@ -78,10 +78,11 @@ class Site(FastAPI):
 
 
 def _is_own_page(scope: Scope) -> bool:
-    path: str = scope["path"]
+    # As it came: "/-%2Fhealth" is not the page that a proxy may have forbidden.
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
     if root_path := scope.get("root_path"):
-        path = path.removeprefix(root_path)
-    return path.startswith(SERVICE_PREFIX) or path == "/-"
+        path = path.removeprefix(root_path.encode())
+    return path.startswith(SERVICE_PREFIX.encode()) or path == b"/-"
 
 
 def create_app(settings: Settings, storage: LocalStorage) -> Site:

@@ -77,6 +77,13 @@ def _check_proxy(address: str) -> str:
     return address
 
 
+def _refuse_empty(value: object) -> object:
+    """An empty path would mean the current folder, and is a script's variable that was not set."""
+    if value == "":
+        raise ValueError("should not be empty")
+    return value
+
+
 def _check_below_root(path: str) -> str:
     if path.startswith("/") or ".." in path.split("/") or "\0" in path:
         raise ValueError("should be a path relative to the root, without '..'")
@@ -95,7 +102,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix=ENVIRONMENT_PREFIX)
 
-    root: Path = Field(description="The folder that is served, read-only.")
+    root: Annotated[Path, BeforeValidator(_refuse_empty)] = Field(
+        description="The folder that is served, read-only."
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65_535, description="TCP port; 0 takes any free one.")
     workers: int = Field(default=1, ge=1, le=256, description="Server processes.")
@@ -290,7 +299,7 @@ def _read_config_file(path: Path) -> dict[str, object]:
         if key not in Settings.model_fields:
             raise SettingsError(f"{path} sets {key!r}, which is no setting; {_remedy(key)}.")
     for name in _PATH_SETTINGS:
-        if isinstance(written := values.get(name), str):
+        if isinstance(written := values.get(name), str) and written:
             values[name] = path.absolute().parent / Path(written).expanduser()
     return values
 

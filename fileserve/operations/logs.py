@@ -24,7 +24,7 @@ from fileserve.standard_streams import takes_a_line, write_past_buffers
 LogFormat = Literal["text", "json"]
 
 # uvicorn tells of its start and stop at INFO, which we say in our own words.
-_LEVELS = {"fileserve": logging.INFO, "uvicorn": logging.WARNING}
+_LEVELS = {"fileserve": logging.INFO, "uvicorn": logging.WARNING, "asyncio": logging.WARNING}
 # It would say everything twice.
 _SILENCED = "uvicorn.access"
 ACCESS_LOGGER = "fileserve.access"

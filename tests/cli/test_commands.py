@@ -93,6 +93,16 @@ def test_without_a_root_anywhere_one_sentence_says_where_to_set_it(
     assert ended.err.startswith("fileserve: root is not set; give it on the command line, ")
 
 
+@pytest.mark.parametrize(
+    "words", [["serve", ""], ["serve", "--root", ""], ["list", "--root", ""], ["doctor", ""]]
+)
+def test_an_empty_root_is_not_the_current_folder(shell: Shell, words: list[str]) -> None:
+    # A script's variable that was not set must not publish whatever folder it runs in.
+    ended = shell.run(*words)
+    assert ended.code == 2
+    assert "should not be empty" in ended.err
+
+
 def test_root_is_found_in_the_configuration_file(shell: Shell, films: Names) -> None:
     (shell.folder / "fileserve.toml").write_text('root = "root"\n')
     assert shell.run("list", FILESERVE_ROOT="").out == "c.txt\nfilms/\n"

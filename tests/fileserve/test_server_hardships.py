@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from running_server import REPOSITORY, STRICT_FLAGS
 
 SERVE = (sys.executable, *STRICT_FLAGS, "-m", "cli", "serve")
@@ -140,3 +141,32 @@ def test_idle_connections_cannot_take_the_descriptors_of_files(root: Path) -> No
         first.request("GET", "/a.txt")
         answer = first.getresponse()
         assert (answer.status, answer.read()) == (200, b"a")
+
+
+def test_a_tls_handshake_has_the_time_of_a_head(root: Path, tmp_path: Path) -> None:
+    port = free_port()
+    authority = trustme.CA()
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(key)
+    certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    options = ("--tls-certificate", str(certificate), "--tls-key", str(key))
+    with process(str(root), "--port", str(port), "--header-timeout-seconds", "1", *options):
+        wait_until(lambda: is_open(port), "no listener")
+        with socket.create_connection(("127.0.0.1", port), timeout=LONG) as silent:
+            # uvicorn's loops wait for 60 seconds when nobody tells them.
+            assert silent.recv(1) == b""
+
+
+def is_open(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+def test_a_hang_up_is_a_graceful_end(root: Path) -> None:
+    port = free_port()
+    with process(str(root), "--port", str(port)) as server:
+        wait_until(lambda: status_of(port) == 200, "no answer")
+        server.send_signal(signal.SIGHUP)
+        assert server.wait(LONG) == 0
