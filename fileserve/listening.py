@@ -8,6 +8,7 @@ import errno
 import os
 import socket
 import stat
+import time
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -17,6 +18,8 @@ from fileserve.operations.shutdown import ExitCode, StartRefused
 UNIX_PREFIX = "unix:"
 FIRST_INHERITED_DESCRIPTOR = 3  # sd_listen_fds(3)
 BACKLOG = 2048
+# A predecessor with a stuck worker frees the port half a second after its SIGTERM.
+PREDECESSOR_SECONDS = 1.5
 
 
 class Owner(Enum):
@@ -173,12 +176,26 @@ def _listen_unless_missing(
 ) -> socket.socket | None:
     """The listening socket, or None when the address is not there but another one is."""
     try:
-        return _listen_on_address(family, address, port, Sharing.NOTHING)
+        return _listen_after_predecessor(family, address, port)
     except OSError as error:
         absent = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
         if absent and others:
             return None  # "localhost" names ::1 also where IPv6 is off
         raise _refusal(error, f"{address} port {port}") from error
+
+
+def _listen_after_predecessor(
+    family: socket.AddressFamily, address: str, port: int
+) -> socket.socket:
+    """A listening socket; waits a moment for a server that is told to end just now."""
+    patience_ends = time.monotonic() + PREDECESSOR_SECONDS
+    while True:
+        try:
+            return _listen_on_address(family, address, port, Sharing.NOTHING)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > patience_ends:
+                raise
+        time.sleep(0.05)
 
 
 def _listen_on_address(
