@@ -9,9 +9,10 @@ from functools import partial
 from storage.beneath import Root, Symlinks
 from storage.blob import Blob, Fingerprint, Sending
 from storage.errors import NotAFolder, NotFound, Unavailable, from_os_error
-from storage.folders import Entry, EntryKind, Folder, HiddenNames, entry_of, list_folder
+from storage.folders import Entry, EntryKind, Folder, HiddenNames, View, entry_of, list_folder
 from storage.mounts import Mount, MountTable, mount_id
 from storage.names import Name, printable
+from storage.ordering import BY_NAME, Order
 from storage.pools import call_within
 from storage.routing import Place, Router
 
@@ -94,16 +95,15 @@ class LocalStorage:
             name, _READ, partial(self._make_blob, name), discard=Blob.release
         )
 
-    async def list(self, name: Name) -> AsyncGenerator[Batch, None]:
-        """The entries of a folder in batches of at most 500: folders first, then by name.
+    async def list(self, name: Name, order: Order = BY_NAME) -> AsyncGenerator[Batch, None]:
+        """The entries of a folder in batches of at most 500.
 
-        Raises at the first step NotFound, NotAFolder, AccessDenied and Unavailable.
+        The first batch is empty when sorting takes a look at a long folder first.  Raises at the
+        first step NotFound, NotAFolder, AccessDenied and Unavailable.
         """
-        self._refuse_hidden(name)
-        folder = await self._router.reach(
-            name, _READ, partial(Folder, self._router, name), discard=Folder.release
-        )
-        async with aclosing(list_folder(folder, self._hidden, name.display)) as batches:
+        folder = await self._open_folder(name)
+        view = View(self._hidden, order)
+        async with aclosing(list_folder(folder, view, name.display)) as batches:
             async for batch in batches:
                 yield batch
 
@@ -144,6 +144,12 @@ class LocalStorage:
         """Let go of the root; open blobs stay usable.  Waits for no thread."""
         self._table.close()
         self._root.close()
+
+    async def _open_folder(self, name: Name) -> Folder:
+        self._refuse_hidden(name)
+        return await self._router.reach(
+            name, _READ, partial(Folder, self._router, name), discard=Folder.release
+        )
 
     def _refuse_hidden(self, name: Name) -> None:
         if self._hidden is HiddenNames.REFUSE and name.is_hidden:
