@@ -3,9 +3,11 @@
 import asyncio
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from io import FileIO
+from typing import TypeVar
 
 from aiofiles.threadpool import wrap
 from aiofiles.threadpool.binary import AsyncFileIO
@@ -15,6 +17,8 @@ from storage.lease import Lease
 from storage.names import Name
 from storage.pagecache import cold_pool
 from storage.pools import BoundedPool, local_pool
+
+T = TypeVar("T")
 
 
 class Sending(Enum):
@@ -77,9 +81,7 @@ class Blob:
         """Takes ownership of fileno, unless it raises; see adopt."""
         self._fileno = fileno
         self.complete_length = status.st_size
-        self.fingerprint = Fingerprint(
-            status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
-        )
+        self.fingerprint = _fingerprint(status)
         self.zero_copy = sending is Sending.ZERO_COPY
         self._what = what
         self._pool = pool
@@ -135,6 +137,28 @@ class Blob:
         except OSError as error:
             raise from_os_error(error, _display(self._what)) from error
 
+    async def run(self, call: Callable[[int], T]) -> T:
+        """What call makes of the descriptor, in a thread that may wait for the file's mount.
+
+        Raises as read does.  The descriptor stays open until call ends, whoever closes the file.
+        """
+        lease = self._lease
+
+        def leased() -> T:
+            with lease as fileno:
+                return call(fileno)
+
+        try:
+            return await (self._pool or cold_pool()).run(leased)
+        except OSError as error:
+            raise from_os_error(error, _display(self._what)) from error
+
+    async def look_again(self) -> Fingerprint:
+        """The fingerprint of now: equal to fingerprint unless somebody wrote to the file."""
+        if self._pool is None:
+            return _fingerprint(os.fstat(self._fileno))
+        return _fingerprint(await self.run(os.fstat))
+
     async def close(self) -> None:
         """Let go of the file, at once for the caller; may be called twice.
 
@@ -155,6 +179,10 @@ class Blob:
         """Close in this thread, however long it takes."""
         self._is_closed = True
         self._lease.release()
+
+
+def _fingerprint(status: os.stat_result) -> Fingerprint:
+    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _not_a_file(status: os.stat_result, what: Name | str) -> IsFolder | NotFound:

@@ -15,6 +15,7 @@ from storage.names import Name, printable
 from storage.ordering import BY_NAME, Order
 from storage.pools import call_within
 from storage.routing import Place, Router
+from storage.trees import TreeEntry, TreeWalk
 
 __all__ = [
     "Blob",
@@ -47,6 +48,7 @@ class MountReport:
 
 # Inside the class `list` is the method.
 Batch = list[Entry]
+TreeBatch = list[TreeEntry]
 MountReports = list[MountReport]
 
 
@@ -106,6 +108,11 @@ class LocalStorage:
         async with aclosing(list_folder(folder, view, name.display)) as batches:
             async for batch in batches:
                 yield batch
+
+    def walk(self, name: Name) -> AsyncGenerator[TreeBatch, None]:
+        """All files and folders at and below a folder, in batches; see TreeWalk.batches."""
+        self._refuse_hidden(name)
+        return TreeWalk(self._router, self._hidden, name).batches()
 
     async def look(self, name: Name) -> Entry:
         """What name means now: a file or a folder; raises as open does."""
