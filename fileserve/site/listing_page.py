@@ -1,56 +1,62 @@
-"""A folder's listing as an HTML page without scripts, made piece by piece (pure)."""
+"""A folder's listing as an HTML page, made piece by piece.
 
-from collections.abc import Sequence
+It works without scripts; with them rows are sorted and filtered in place.  A row is put together
+by hand: a template would cost five times as much, and a folder has 50,000 of them.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 
-from fileserve.http.media_types import media_type
-from fileserve.site.listing_entries import entry_url, reachable, rfc3339
+from fileserve.site.appearance import VIEW_WORDS, Family, counted, family_of, human_size
+from fileserve.site.listing_entries import (
+    Notice,
+    NoticeKind,
+    Shown,
+    entry_url,
+    quoted,
+    reachable,
+    rfc3339,
+)
 from fileserve.site.pages import template
-from storage.local import Entry, EntryKind
+from fileserve.site.readme import Readme, load_readme, readme_rank
+from storage.local import Entry, EntryKind, LocalStorage
 from storage.names import Name, printable
+from storage.ordering import Direction, SortKey
 
 ROOT_LABEL = "Files"
 
-_SIZE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
-_MAX_EXTENSION_LENGTH = 5
-_FAMILIES = frozenset({"video", "audio", "image", "text"})
-_ARCHIVE_MARKS = ("zip", "7z", "tar", "zst", "x-xz", "x-bz", "rar", "iso9660", "compress", "lz")
-_TEXT_MARKS = ("json", "xml", "yaml", "toml", "script", "subrip")
+# The order that the first click on a column asks for: who sorts by size looks for the largest.
+_COLUMNS = (
+    (SortKey.NAME, "Name", Direction.ASCENDING),
+    (SortKey.SIZE, "Size", Direction.DESCENDING),
+    (SortKey.MODIFIED, "Changed (UTC)", Direction.DESCENDING),
+)
+_OPPOSITE = {
+    Direction.ASCENDING: Direction.DESCENDING,
+    Direction.DESCENDING: Direction.ASCENDING,
+}
+_ARIA_SORT = {Direction.ASCENDING: "ascending", Direction.DESCENDING: "descending"}
+# A tree may have 100,000 folders that cannot be read; nobody reads 100,000 sentences.
+_MAX_NOTICES = 5
 
 
-class PageListing:
-    """A ListingForm whose links are relative, so that they work under any prefix.
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """A folder above, and where it is from here."""
 
-    root_path (ASGI) is the part of a URL's path that we are mounted under.
-    """
+    label: str
+    url: str
 
-    content_type = "text/html; charset=utf-8"
 
-    def __init__(self, folder: Name, root_path: str) -> None:
-        self._folder = folder
-        self._root_path = root_path
-        self._totals = _Totals()
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """The head of a column: its key, its words, and the order that a click asks for."""
 
-    def head(self) -> str:
-        return template("listing_head.html").render(
-            label=printable(self._folder.last) or ROOT_LABEL,
-            ancestors=_ancestors(self._folder),
-            root_path=self._root_path,
-        )
-
-    def rows(self, entries: Sequence[Entry]) -> str:
-        listed = [entry for entry, _ in reachable(self._folder, entries)]
-        if not listed:
-            return ""
-        is_first = self._totals.is_empty
-        for entry in listed:
-            self._totals.add(entry)
-        return template("listing_rows.html").render(
-            rows=[_row(entry) for entry in listed], is_first=is_first
-        )
-
-    def tail(self) -> str:
-        return template("listing_tail.html").render(summary=self._totals.sentence())
+    key: str
+    label: str
+    url: str
+    aria_sort: str
 
 
 @dataclass(slots=True)
@@ -66,107 +72,164 @@ class _Totals:
     def is_empty(self) -> bool:
         return not (self.folders or self.files or self.links)
 
-    def add(self, entry: Entry) -> None:
-        match entry.kind:
-            case EntryKind.FOLDER:
-                self.folders += 1
-            case EntryKind.FILE:
-                self.files += 1
-                self.file_bytes += entry.size or 0
-            case EntryKind.UNKNOWN:
-                self.links += 1
+    def add(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            match entry.kind:
+                case EntryKind.FOLDER:
+                    self.folders += 1
+                case EntryKind.FILE:
+                    self.files += 1
+                    self.file_bytes += entry.size or 0
+                case EntryKind.UNKNOWN:
+                    self.links += 1
 
     def sentence(self) -> str:
         """The counts in words; empty for an empty folder."""
         parts = [
-            _counted(self.folders, "folder"),
-            _counted(self.files, "file"),
+            counted(self.folders, "folder"),
+            counted(self.files, "file"),
             human_size(self.file_bytes) if self.files else "",
-            _counted(self.links, "link"),
+            counted(self.links, "link"),
         ]
         return ", ".join(part for part in parts if part)
 
 
-@dataclass(frozen=True, slots=True)
-class _Crumb:
-    label: str
-    url: str
+class PageListing:
+    """A ListingForm whose links are relative, so that they work under any prefix.
+
+    root_path (ASGI) is the part of a URL's path that we are mounted under.
+    """
+
+    content_type = "text/html; charset=utf-8"
+
+    def __init__(self, folder: Name, root_path: str, shown: Shown | None = None) -> None:
+        self._folder = folder
+        self._root_path = root_path
+        self._shown = shown or Shown()
+        self._totals = _Totals()
+        self._readme_entry: Entry | None = None
+        self._readme: Readme | None = None
+        self._notices: list[str] = []
+
+    def head(self) -> str:
+        """Up to the search field; the table begins with the first row."""
+        return template("listing_head.html").render(
+            label=folder_label(self._folder),
+            crumbs=crumbs_above(self._folder),
+            root_path=self._root_path,
+            query=self._shown.query,
+        )
+
+    def rows(self, entries: Sequence[Entry]) -> str:
+        """The next entries of the folder itself."""
+        listed = reachable(self._folder, entries)
+        for entry in listed:
+            self._note_readme(entry)
+        return self._group("", "", listed)
+
+    def found(self, folder: Name, entries: Sequence[Entry]) -> str:
+        """The next results of a search, all of one folder at or below the listed one."""
+        below = folder.segments[len(self._folder.segments) :]
+        path = "".join(f"{quoted(segment)}/" for segment in below)
+        way = "".join(f"<bdi>{escape(printable(segment))}</bdi>/" for segment in below)
+        return self._group(path, f'<span class="way">{way}</span>' if way else "", entries)
+
+    def notice(self, notice: Notice) -> str:
+        """Keep what there is to say for the tail, the last word of a search and a few others."""
+        if notice.kind is NoticeKind.CUT_SHORT or len(self._notices) < _MAX_NOTICES:
+            self._notices.append(notice.detail)
+        return ""
+
+    async def read_readme(self, storage: LocalStorage) -> None:
+        """Read the README that was among the rows, if any, for the tail to show it."""
+        if self._readme_entry is not None:
+            name = self._folder.child(self._readme_entry.segment)
+            self._readme = await load_readme(storage, name)
+
+    def tail(self) -> str:
+        """The end of the table, the totals and the README."""
+        return template("listing_tail.html").render(
+            summary=self._totals.sentence(),
+            notices=self._notices,
+            query=self._shown.query,
+            readme=self._readme,
+        )
+
+    def _group(self, path: str, way: str, entries: Sequence[Entry]) -> str:
+        """Rows in a group of their own: browsers lay out only the groups that are in sight."""
+        if not entries:
+            return ""
+        opening = self._opening() if self._totals.is_empty else "</tbody>\n"
+        self._totals.add(entries)
+        rows = "".join([_row(path, way, entry) for entry in entries])
+        return f'{opening}<tbody role="rowgroup">\n{rows}'
+
+    def _opening(self) -> str:
+        return template("listing_table.html").render(
+            query=self._shown.query, columns=[*self._columns()]
+        )
+
+    def _columns(self) -> Iterator[_Column]:
+        shown = self._shown
+        for key, label, first_order in _COLUMNS:
+            is_sorted = key == shown.sort and not shown.query
+            order = _OPPOSITE[shown.order] if is_sorted else first_order
+            url = f"?sort={key.value}&order={order.value}"
+            yield _Column(key.value, label, url, _ARIA_SORT[shown.order] if is_sorted else "none")
+
+    def _note_readme(self, entry: Entry) -> None:
+        best = self._readme_entry
+        rank = readme_rank(entry)
+        if rank is not None and (best is None or rank < (readme_rank(best) or 0)):
+            self._readme_entry = entry
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One line of the page, in words."""
-
-    label: str
-    url: str
-    is_folder: bool
-    icon: str
-    type_label: str
-    size: str
-    exact_size: str
-    modified: str
-    time_label: str
+def folder_label(folder: Name) -> str:
+    """What a folder is called on its page."""
+    return printable(folder.last) or ROOT_LABEL
 
 
-def human_size(size: int) -> str:
-    """size bytes with two or three digits and a binary unit: 512 B, 1.4 GiB, 143 MiB."""
-    if size < 1000:
-        return f"{size} B"
-    value, unit = size / 1024, _SIZE_UNITS[0]
-    for larger_unit in _SIZE_UNITS[1:]:
-        # 1,000 KiB is longer to read than 1.0 MiB.
-        if value < 999.5:
-            break
-        value, unit = value / 1024, larger_unit
-    return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
-
-
-def _ancestors(folder: Name) -> list[_Crumb]:
+def crumbs_above(folder: Name) -> list[Crumb]:
     """The folders above, from the root down."""
     count = len(folder.segments)
     labels = (ROOT_LABEL, *map(printable, folder.segments[:-1]))
-    return [_Crumb(label, "../" * (count - depth)) for depth, label in enumerate(labels[:count])]
+    return [Crumb(label, "../" * (count - depth)) for depth, label in enumerate(labels[:count])]
 
 
-def _row(entry: Entry) -> _Row:
-    modified = rfc3339(entry.modified_ns) or ""
-    icon, type_label = _looks(entry)
-    size = entry.size if entry.kind is EntryKind.FILE else None
-    return _Row(
-        label=printable(entry.segment),
-        url=entry_url(Name((entry.segment,)), entry.kind).removeprefix("/"),
-        is_folder=entry.kind is EntryKind.FOLDER,
-        icon=icon,
-        type_label=type_label,
-        size="" if size is None else human_size(size),
-        exact_size="" if size is None else f"{size:,} bytes",
-        modified=modified,
-        time_label=modified[:16].replace("T", " "),
+def _row(path: str, way: str, entry: Entry) -> str:
+    """One row; path leads percent-encoded to the entry's folder, way names it in HTML."""
+    family = family_of(entry)
+    url = path + entry_url(entry)
+    label = escape(printable(entry.segment))
+    return (
+        f'<tr role="row" class="{family.value}"><th role="rowheader" scope="row">'
+        f'<a href="{url}"><svg aria-hidden="true"><use href="#{family.value}"/></svg>'
+        f"{way}<bdi>{label}</bdi></a></th>"
+        f'{_size_cell(entry)}{_time_cell(entry)}<td role="cell">{_actions(url, family)}</td></tr>\n'
     )
 
 
-def _looks(entry: Entry) -> tuple[str, str]:
-    """The icon of an entry, and its type in words."""
-    if entry.kind is EntryKind.FOLDER:
-        return "folder", "Folder"
-    if entry.kind is EntryKind.UNKNOWN:
-        # A link into another mount: what it leads to is seen when it is followed.
-        return "link", "Link"
-    family = _family(media_type(entry.segment))
-    stem, _, extension = entry.segment.rpartition(b".")
-    if stem and 0 < len(extension) <= _MAX_EXTENSION_LENGTH:
-        return family, f"{printable(extension).upper()} {family}"
-    return family, family.capitalize()
+def _size_cell(entry: Entry) -> str:
+    if entry.kind is not EntryKind.FILE or entry.size is None:
+        return '<td role="cell"></td>'
+    return f'<td role="cell" title="{entry.size:,} bytes">{human_size(entry.size)}</td>'
 
 
-def _family(content_type: str) -> str:
-    top, _, subtype = content_type.partition("/")
-    if top in _FAMILIES:
-        return top
-    if any(mark in subtype for mark in _ARCHIVE_MARKS):
-        return "archive"
-    return "text" if any(mark in subtype for mark in _TEXT_MARKS) else "file"
+def _time_cell(entry: Entry) -> str:
+    modified = rfc3339(entry.modified_ns)
+    if modified is None:
+        return '<td role="cell"></td>'
+    words = f"{modified[:10]} <i>{modified[11:16]}</i>"
+    return f'<td role="cell"><time datetime="{modified}">{words}</time></td>'
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else ""
+def _actions(url: str, family: Family) -> str:
+    """View, download and copy, as far as there is something to view, download or copy."""
+    if family is Family.LINK:
+        return ""
+    copy = '<button type="button" class="more" aria-label="Copy and download"></button>'
+    if family is Family.FOLDER:
+        return copy
+    word = VIEW_WORDS.get(family)
+    view = f'<a class="view" href="{url}?view">{word}</a>' if word else ""
+    return f'{view}<a class="get" href="{url}?download" aria-label="Download"></a>{copy}'

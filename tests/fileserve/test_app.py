@@ -162,12 +162,13 @@ def test_a_service_whose_root_does_not_answer_is_not_ready(root: Path) -> None:
 def test_what_a_page_names_is_served_for_ever(root: Path) -> None:
     page = ask(site_for(root), "GET", "/").text
     urls = re.findall(r'(?:href|src)="(/-/[^"]*)"', page)
-    assert len(urls) == 2
+    assert len(urls) == 3
     for url in urls:
         response = ask(site_for(root), "GET", url)
         assert response.status_code == 200
         assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
-        assert response.headers["content-type"] in ("text/css; charset=utf-8", "image/svg+xml")
+        types = ("text/css; charset=utf-8", "text/javascript; charset=utf-8", "image/svg+xml")
+        assert response.headers["content-type"] in types
 
 
 def test_a_folder_at_the_address_of_the_own_pages_is_refused(root: Path) -> None:

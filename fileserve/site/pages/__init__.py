@@ -5,6 +5,7 @@ writes new addresses into its pages.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,8 +14,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 STATIC_PREFIX = "/-/static/"
 STATIC_CACHE_CONTROL = "public, max-age=31536000, immutable"
-_MEDIA_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+# Nothing of foreign hosts, nothing inline.  A frame is for PDF alone, in the browser's own viewer.
+PAGE_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    b"media-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'none'"
+)
+
+_MEDIA_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
 _HASH_DIGITS = 12
+# How a script or style sheet names its neighbour; the neighbour's address has its hash.
+_NEIGHBOUR = re.compile(rb"(?<=[\"(]\./)[a-z_]+\.(?:js|svg)(?=[\")])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +41,9 @@ class StaticFile:
 
 
 def _load(name: str) -> StaticFile:
-    content = (files(__name__) / "static" / name).read_bytes()
+    """The file of that name in static/; what it names there is named by its address."""
+    raw = (files(__name__) / "static" / name).read_bytes()
+    content = _NEIGHBOUR.sub(_address_of_neighbour, raw)
     stem, _, extension = name.rpartition(".")
     digest = hashlib.sha256(content).hexdigest()[:_HASH_DIGITS]
     return StaticFile(
@@ -35,9 +51,24 @@ def _load(name: str) -> StaticFile:
     )
 
 
-STYLE = _load("page.css")
-ICON = _load("icon.svg")
-STATIC_FILES: Mapping[str, StaticFile] = {file.url: file for file in (STYLE, ICON)}
+def _address_of_neighbour(found: re.Match[bytes]) -> bytes:
+    url = _load(found[0].decode("ascii")).url
+    return url.removeprefix(STATIC_PREFIX).encode("ascii")
+
+
+_NAMES = (
+    "page.css",
+    "icon.svg",
+    "get.svg",
+    "listing.js",
+    "view.js",
+    "menu.js",
+    "commands.js",
+    "shortcuts.js",
+    "sorting.js",
+)
+_LOADED = {name: _load(name) for name in _NAMES}
+STATIC_FILES: Mapping[str, StaticFile] = {file.url: file for file in _LOADED.values()}
 
 _environment = Environment(
     loader=PackageLoader(__name__, ""),
@@ -47,7 +78,7 @@ _environment = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
-_environment.globals.update(style_url=STYLE.url, icon_url=ICON.url)
+_environment.globals.update(urls={name: file.url for name, file in _LOADED.items()})
 
 
 def template(name: str) -> Template:

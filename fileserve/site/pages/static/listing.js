@@ -1,0 +1,187 @@
+// What the listing can do with scripts: sort, filter, keys, menus and the size of the whole.
+
+import { linesForFile, linesForFolder, localName } from "./commands.js";
+import { toggleMenu } from "./menu.js";
+import { bindSwitch, isTaken, lettersAct } from "./shortcuts.js";
+import { sortRows } from "./sorting.js";
+
+const table = document.querySelector("table[role=table]");
+const field = document.querySelector("#search");
+const status = document.querySelector("#status");
+const HINT = "All of these continue where they were cut off. SHA-256 of the file: not computed yet.";
+const FOLDER_HINT = "All of these continue where they were cut off, even after a restart of the server.";
+
+document.documentElement.classList.add("scripted");
+bindSwitch(document.querySelector("#letters"));
+if (table) {
+  table.tHead.addEventListener("click", sortByClick);
+  table.addEventListener("click", openRowMenu);
+}
+document.querySelector(".more-folder")?.addEventListener("click", openFolderMenu);
+document.addEventListener("click", closeChoices);
+document.addEventListener("keydown", actOnKey);
+field?.addEventListener("input", filterSoon);
+if (document.querySelector(".whole-size")) void tellWholeSize();
+
+function sortByClick(event) {
+  const link = event.target.closest("a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  const query = new URL(link.href).searchParams;
+  sortRows(table, query.get("sort"), query.get("order"));
+  if (!field?.defaultValue) history.replaceState(null, "", link.search);
+  status.textContent = `Sorted by ${query.get("sort")}, ${query.get("order")}ending`;
+}
+
+// Filtering: one pass over names that were read once, and no more often than the screen is drawn.
+
+let names = null;
+let isWaiting = false;
+
+function filterSoon() {
+  if (!table || isWaiting) return;
+  isWaiting = true;
+  requestAnimationFrame(() => {
+    isWaiting = false;
+    filterRows(field.value.trim().toLowerCase());
+  });
+}
+
+function filterRows(words) {
+  names ??= [...table.querySelectorAll("tbody > tr")].map((row) => [row, row.cells[0].textContent.toLowerCase()]);
+  let count = 0;
+  for (const [row, name] of names) {
+    const isShown = name.includes(words);
+    if (row.hidden === isShown) row.hidden = !isShown;
+    count += isShown;
+  }
+  for (const group of table.tBodies) {
+    group.hidden = !group.querySelector("tr:not([hidden])");
+  }
+  document.querySelector("#nothing").hidden = count > 0;
+  status.textContent = words ? `${count} of ${names.length} shown` : "";
+}
+
+// Menus.
+
+function openRowMenu(event) {
+  const button = event.target.closest(".more");
+  if (!button) return;
+  const row = button.closest("tr");
+  const link = row.querySelector("th a");
+  const isFolder = row.classList.contains("folder");
+  toggleMenu(button, isFolder ? folderSubject(link.href) : fileSubject(row, link));
+}
+
+function openFolderMenu(event) {
+  toggleMenu(event.currentTarget, folderSubject(new URL("./", location.href).href));
+}
+
+function fileSubject(row, link) {
+  const view = row.querySelector(".view");
+  const links = [["Download", `${link.href}?download`, true], ["Details", `${link.href}?view`, false]];
+  if (view) links[1] = [view.textContent, view.href, false];
+  links.push(["Open file", link.href, false]);
+  const isMedia = row.classList.contains("video") || row.classList.contains("audio");
+  const lines = [["Link", link.href], ...linesForFile(link.href, isMedia)];
+  return { title: link.querySelector(":scope > bdi").textContent, links, lines, hint: HINT };
+}
+
+function folderSubject(url) {
+  const links = [["Download ZIP", `${url}?archive=zip`, true], ["Download tar", `${url}?archive=tar`, true]];
+  const lines = [["Link", url], ...linesForFolder(url)];
+  return { title: localName(url).replace(/^\.\//, ""), links, lines, hint: FOLDER_HINT };
+}
+
+function closeChoices(event) {
+  const open = document.querySelector(".choices[open]");
+  if (open && !open.contains(event.target)) open.open = false;
+}
+
+// Keys.
+
+function actOnKey(event) {
+  if (event.key === "Escape") return leave(event);
+  if (event.key === "ArrowDown" && event.target === field) return move(event, 1);
+  if (isTaken(event)) return;
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key] ?? (lettersAct() ? { j: 1, k: -1 }[event.key] : undefined);
+  if (step) move(event, step);
+  else if (event.key === "Backspace") goUp(event);
+  else if (event.key === "/" && lettersAct() && field) {
+    event.preventDefault();
+    field.focus();
+    field.select();
+  }
+}
+
+function leave(event) {
+  const choices = document.querySelector(".choices[open]");
+  if (choices) {
+    choices.open = false;
+    choices.querySelector("summary").focus();
+  } else if (event.target === field && field.value) {
+    event.preventDefault();
+    field.value = field.defaultValue;
+    filterSoon();
+  }
+}
+
+function goUp(event) {
+  const up = document.querySelector("nav a[rel=up]");
+  if (!up) return;
+  event.preventDefault();
+  up.click();
+}
+
+// From row to row, past those that the filter hides; the first key press takes the first row.
+function move(event, step) {
+  if (!table) return;
+  const here = document.activeElement.closest?.("tbody > tr");
+  const there = here ? neighbour(here, step) : table.querySelector("tbody:not([hidden]) > tr:not([hidden])");
+  if (!there) return;
+  event.preventDefault();
+  const link = there.querySelector("th a");
+  link.focus({ preventScroll: true });
+  link.scrollIntoView({ block: "nearest" });
+}
+
+function neighbour(row, step) {
+  const next = step > 0 ? "nextElementSibling" : "previousElementSibling";
+  const edge = step > 0 ? "firstElementChild" : "lastElementChild";
+  let at = row;
+  do {
+    const group = at.parentElement;
+    at = at[next];
+    for (let other = group[next]; !at && other?.tagName === "TBODY"; other = other[next]) at = other[edge];
+  } while (at?.hidden);
+  return at;
+}
+
+// The server plans the archive to tell its size: asked for once the page is quiet, not waited for.
+async function tellWholeSize() {
+  const words = document.querySelector(".whole-size");
+  const leaving = new AbortController();
+  addEventListener("pagehide", () => leaving.abort(), { once: true });
+  try {
+    await new Promise((resolve) => { (window.requestIdleCallback ?? setTimeout)(resolve); });
+    const answer = await fetch("?archive=zip", { method: "HEAD", signal: leaving.signal });
+    const length = answer.headers.get("content-length");
+    if (!answer.ok || length === null || !answer.headers.get("content-type")?.includes("zip")) return;
+    words.textContent = `, ${humanSize(Number(length))}`;
+    words.closest("a").title = `${Number(length).toLocaleString("en")} bytes`;
+  } catch {
+    // Without its size the button says less, and works as well.
+  }
+}
+
+// As the server writes sizes.
+function humanSize(size) {
+  if (size < 1000) return `${size} B`;
+  const units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+  let value = size / 1024;
+  while (value >= 999.5 && units.length > 1) {
+    value /= 1024;
+    units.shift();
+  }
+  return `${value.toFixed(value < 99.95 ? 1 : 0)} ${units[0]}`;
+}
