@@ -125,4 +125,4 @@ async def _send_head(send: Send, status: int, fields: Sequence[Field]) -> None:
 
 async def _send_empty(send: Send, status: int, fields: Sequence[Field]) -> None:
     await _send_head(send, status, fields)
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
