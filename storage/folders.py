@@ -34,7 +34,17 @@ from storage.pools import BoundedPool, local_pool
 from storage.routing import Place, Router
 from storage.walk import AtMountPoint
 
-__all__ = ["BATCH_ENTRIES", "Entry", "EntryKind", "Folder", "HiddenNames", "View", "list_folder"]
+__all__ = [
+    "BATCH_ENTRIES",
+    "Depth",
+    "Entry",
+    "EntryKind",
+    "Folder",
+    "HiddenNames",
+    "View",
+    "Wanted",
+    "list_folder",
+]
 
 # A thread that computes gives the interpreter away after 5 ms only: meanwhile the event loop
 # would send one piece of a file in 5 ms.  A pause of 0.1 ms after each 0.4 ms lets it in.
@@ -71,6 +81,13 @@ class Entry:
     modified_ns: int | None
 
 
+class Depth(Enum):
+    """Whether the folders in a folder are listed after it, and those in them."""
+
+    FOLDER = "folder"
+    TREE = "tree"
+
+
 # Whether an entry of this name (as os.fsdecode decodes it) is wanted; called in threads.
 Wanted = Callable[[str], bool]
 
@@ -81,20 +98,16 @@ class View:
 
     hidden: HiddenNames
     order: Order = BY_NAME
+    depth: Depth = Depth.FOLDER
     wanted: Wanted | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """The names in a folder: those whose place is known, then those still to be sorted.
-
-    subfolders are what may be descended into, by name.  A link to a folder is none of them: so no
-    walk goes in circles.
-    """
+    """The names in a folder: those whose place is known, then those still to be sorted."""
 
     placed: list[PackedNames]
     unsorted: list[PackedNames]
-    subfolders: list[PackedNames]
 
 
 def entry_of(segment: bytes, status: os.stat_result) -> Entry | None:
@@ -123,6 +136,9 @@ class Folder:
             raise
         self._mount_texts = frozenset(map(os.fsdecode, router.table.current().point_names))
         self._kinds_at_mounts: dict[bytes, EntryKind] = {}
+        # By name, known after a scan for a tree.  A link to a folder is none of them: a descent
+        # that followed links could go in circles.
+        self.subfolders: list[PackedNames] = []
 
     def release(self) -> None:
         """Close it, as soon as no thread uses it any more."""
@@ -151,7 +167,9 @@ class Folder:
                         (folders if target.kind is EntryKind.FOLDER else others).append(name)
         self._remember_kinds(folders, EntryKind.FOLDER)
         self._remember_kinds(others, EntryKind.FILE)
-        return _placed(view.order, folders, others, subfolders)
+        if view.depth is Depth.TREE:
+            self.subfolders = packed_texts(by_name(subfolders))
+        return _placed(view.order, folders, others)
 
     def measure(self, key: SortKey, batch: PackedNames) -> list[tuple[int, bytes]]:
         """What entries are sorted by, each with its name; -1 where that is not known."""
@@ -233,16 +251,15 @@ async def _sorted(folder: Folder, order: Order, names: list[PackedNames]) -> lis
     return await folder.pool.run(lambda: packed(by_value(found, order.direction)))
 
 
-def _placed(order: Order, folders: list[str], others: list[str], subfolders: list[str]) -> Scanned:
-    below = packed_texts(by_name(subfolders))
+def _placed(order: Order, folders: list[str], others: list[str]) -> Scanned:
     match order.key:
         case SortKey.NAME:
             names = chain(by_name(folders, order.direction), by_name(others, order.direction))
-            return Scanned(packed_texts(names), [], below)
+            return Scanned(packed_texts(names), [])
         case SortKey.SIZE:
-            return Scanned(packed_texts(by_name(folders)), packed_texts(by_name(others)), below)
+            return Scanned(packed_texts(by_name(folders)), packed_texts(by_name(others)))
         case SortKey.MODIFIED:
-            return Scanned([], packed_texts(by_name(folders + others)), below)
+            return Scanned([], packed_texts(by_name(folders + others)))
 
 
 def _value_of(entry: Entry, key: SortKey) -> int:

@@ -8,8 +8,19 @@ from functools import partial
 
 from storage.beneath import Root, Symlinks
 from storage.blob import Blob, Fingerprint, Sending
+from storage.descending import Part, descend
 from storage.errors import NotAFolder, NotFound, Unavailable, from_os_error
-from storage.folders import Entry, EntryKind, Folder, HiddenNames, View, entry_of, list_folder
+from storage.folders import (
+    Depth,
+    Entry,
+    EntryKind,
+    Folder,
+    HiddenNames,
+    View,
+    Wanted,
+    entry_of,
+    list_folder,
+)
 from storage.mounts import Mount, MountTable, mount_id
 from storage.names import Name, printable
 from storage.ordering import BY_NAME, Order
@@ -108,6 +119,12 @@ class LocalStorage:
         async with aclosing(list_folder(folder, view, name.display)) as batches:
             async for batch in batches:
                 yield batch
+
+    def descend(
+        self, name: Name, order: Order = BY_NAME, wanted: Wanted | None = None
+    ) -> AsyncGenerator[Part, None]:
+        """The entries of a folder and of all below it, those of wanted names; see descend."""
+        return descend(self._open_folder, name, View(self._hidden, order, Depth.TREE, wanted))
 
     def walk(self, name: Name) -> AsyncGenerator[TreeBatch, None]:
         """All files and folders at and below a folder, in batches; see TreeWalk.batches."""
