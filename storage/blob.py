@@ -81,7 +81,7 @@ class Blob:
         """Takes ownership of fileno, unless it raises; see adopt."""
         self._fileno = fileno
         self.complete_length = status.st_size
-        self.fingerprint = _fingerprint(status)
+        self.fingerprint = fingerprint_of(status)
         self.zero_copy = sending is Sending.ZERO_COPY
         self._what = what
         self._pool = pool
@@ -156,8 +156,8 @@ class Blob:
     async def look_again(self) -> Fingerprint:
         """The fingerprint of now: equal to fingerprint unless somebody wrote to the file."""
         if self._pool is None:
-            return _fingerprint(os.fstat(self._fileno))
-        return _fingerprint(await self.run(os.fstat))
+            return fingerprint_of(os.fstat(self._fileno))
+        return fingerprint_of(await self.run(os.fstat))
 
     async def close(self) -> None:
         """Let go of the file, at once for the caller; may be called twice.
@@ -181,7 +181,8 @@ class Blob:
         self._lease.release()
 
 
-def _fingerprint(status: os.stat_result) -> Fingerprint:
+def fingerprint_of(status: os.stat_result) -> Fingerprint:
+    """The fingerprint in what fstat tells."""
     return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 

@@ -12,7 +12,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TypeVar
 
-from storage.blob import Fingerprint
+from storage.blob import Fingerprint, fingerprint_of
 from storage.crc32 import crc32, crc32_of_zeros, joined_crc32
 
 # 180 bytes each: 35 MB when full.
@@ -35,6 +35,11 @@ class FileState:
 
     device: int
     fingerprint: Fingerprint
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileState":
+        """The state that fstat tells."""
+        return cls(status.st_dev, fingerprint_of(status))
 
     @property
     def key(self) -> bytes:

@@ -26,6 +26,7 @@ from storage.names import Name, printable
 from storage.ordering import BY_NAME, Order
 from storage.pools import call_within
 from storage.routing import Place, Router
+from storage.small_files import Seen, SmallFile, read_small_files
 from storage.trees import TreeEntry, TreeWalk
 
 __all__ = [
@@ -60,6 +61,7 @@ class MountReport:
 # Inside the class `list` is the method.
 Batch = list[Entry]
 TreeBatch = list[TreeEntry]
+SmallFiles = list[SmallFile | None]
 MountReports = list[MountReport]
 
 
@@ -130,6 +132,10 @@ class LocalStorage:
         """All files and folders at and below a folder, in batches; see TreeWalk.batches."""
         self._refuse_hidden(name)
         return TreeWalk(self._router, self._hidden, name).batches()
+
+    async def read_small(self, wanted: Sequence[Seen]) -> SmallFiles:
+        """All bytes of small files at once; see read_small_files."""
+        return await read_small_files(self._router, wanted)
 
     async def look(self, name: Name) -> Entry:
         """What name means now: a file or a folder; raises as open does."""

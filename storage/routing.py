@@ -60,6 +60,11 @@ class Router:
         return local_pool() if self._network_root is None else self._network_root.pool
 
     @property
+    def network_root_pool(self) -> BoundedPool | None:
+        """The pool for everything beneath a root that may hang; None for a local root."""
+        return None if self._network_root is None else self._network_root.pool
+
+    @property
     def root_path(self) -> bytes:
         """The root's real path now, as mountinfo would write it; asks no file system."""
         return os.readlink(b"/proc/self/fd/%d" % self.root.fileno)

@@ -15,7 +15,6 @@ from functools import partial
 from typing import TypeVar
 
 from storage.beneath import CrossesMount
-from storage.blob import Fingerprint
 from storage.checksums import FileState
 from storage.errors import (
     AccessDenied,
@@ -237,10 +236,8 @@ class TreeWalk:
 
 
 def _file_entry(path: tuple[bytes, ...], status: os.stat_result) -> TreeEntry:
-    fingerprint = Fingerprint(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     is_executable = bool(status.st_mode & stat.S_IXUSR)
-    state = FileState(status.st_dev, fingerprint)
-    return TreeEntry(path, status.st_mtime_ns, is_executable, state)
+    return TreeEntry(path, status.st_mtime_ns, is_executable, FileState.of(status))
 
 
 def _status_of(fileno: int, _place: Place | None) -> os.stat_result | None:
