@@ -1,6 +1,6 @@
-"""A body as a sequence of segments, each either bytes or a slice of an open file."""
+"""A body as a sequence of segments: bytes, slices of open files, stretches of archives."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,7 +30,27 @@ class Slice:
     stop: int
 
 
-Segment = bytes | Slice
+class Series(Protocol):
+    """Bytes that are laid out but not yet there: its files are opened when their turn comes."""
+
+    def pieces(self, start: int, stop: int) -> AsyncGenerator[bytes | Slice, None]:
+        """Make the bytes [start, stop), in order; a slice is sent before the next is asked for.
+
+        Slices are of zero-copy files alone.  Raises TransferCut when a file is not what it was
+        when the series was laid out.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The bytes ``[start, stop)`` of a series."""
+
+    series: Series
+    start: int
+    stop: int
+
+
+Segment = bytes | Slice | Stretch
 
 
 def _length(segment: Segment) -> int:
@@ -40,6 +60,8 @@ def _length(segment: Segment) -> int:
 def _cut(segment: Segment, start: int, stop: int) -> Segment:
     if isinstance(segment, bytes):
         return segment[start:stop]
+    if isinstance(segment, Stretch):
+        return Stretch(segment.series, segment.start + start, segment.start + stop)
     return Slice(segment.file, segment.start + start, segment.start + stop)
 
 

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from fileserve.delivery.body import Body, OpenFile, Slice
+from fileserve.delivery.body import Body, OpenFile, Segment, Slice, Stretch, body_of
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import Plan
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION
@@ -45,6 +45,11 @@ async def chunks(body: Body) -> AsyncGenerator[bytes, None]:
     Raises TransferCut, with cause SHRANK when a file ends before its slice
     and UNAVAILABLE when a read fails.
     """
+    if any(isinstance(segment, Stretch) for segment in body.segments):
+        async with aclosing(_chunks_one_by_one(body)) as stretched:
+            async for chunk in stretched:
+                yield chunk
+        return
     pieces = _pieces(body)
     upcoming = _begin(next(pieces, None))
     try:
@@ -57,9 +62,29 @@ async def chunks(body: Body) -> AsyncGenerator[bytes, None]:
             upcoming.cancel()
 
 
+async def _chunks_one_by_one(body: Body) -> AsyncGenerator[bytes, None]:
+    """Yield a body with stretches: each piece of one is whole before the next is asked for."""
+    for segment in body.segments:
+        async with aclosing(_pieces_of(segment)) as pieces:
+            async for piece in pieces:
+                async with aclosing(chunks(body_of([piece]))) as whole:
+                    async for chunk in whole:
+                        yield chunk
+
+
+async def _pieces_of(segment: Segment) -> AsyncGenerator[bytes | Slice, None]:
+    if not isinstance(segment, Stretch):
+        yield segment
+        return
+    async with aclosing(segment.series.pieces(segment.start, segment.stop)) as pieces:
+        async for piece in pieces:
+            yield piece
+
+
 def _pieces(body: Body) -> Iterator[bytes | Slice]:
     for segment in body.segments:
-        if isinstance(segment, bytes):
+        if not isinstance(segment, Slice):
+            assert isinstance(segment, bytes)  # stretches are sent one by one
             yield segment
             continue
         for start in range(segment.start, segment.stop, CHUNK_BYTES):

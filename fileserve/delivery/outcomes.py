@@ -10,6 +10,7 @@ class EndCause(Enum):
     CLIENT_GONE = "client-gone"
     STALLED = "stalled"
     SHRANK = "shrank"
+    CHANGED = "changed"
     SHUTDOWN = "shutdown"
     UNAVAILABLE = "unavailable"
     FAILED = "failed"
