@@ -19,8 +19,9 @@ from fileserve.site.follow_request import (
     start_offset,
 )
 from fileserve.site.follow_sinks import ByteSink, EventSink, Sink
-from fileserve.site.following import Follower, FollowLimits, vigil_over
+from fileserve.site.following import Follower, FollowLimits
 from fileserve.site.server_sent_events import EVENT_STREAM, LineEvents, Position
+from fileserve.site.vigil import vigil_over
 from storage.blob import Blob
 from storage.growing import Opens
 from storage.names import Name

@@ -6,14 +6,11 @@ it; a look at a local file takes 20 microseconds.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
-
-from starlette.types import Receive
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.site.follow_sinks import Ending, Sink
+from fileserve.site.vigil import Vigil
 from storage.blob import Blob
 from storage.errors import Overloaded, StorageError
 from storage.growing import Fate, Opens, Sight, look_again
@@ -21,8 +18,6 @@ from storage.names import Name
 
 SHORTEST_PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 1.0
-# A reader who is taking what was sent already has so long when the service stops.
-STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,66 +26,6 @@ class FollowLimits:
 
     idle_seconds: float
     heartbeat_seconds: float = 15.0
-
-
-class Vigil:
-    """Waits for whatever ends a stream from outside: the client leaves, the service stops."""
-
-    def __init__(self, gone: asyncio.Future[None], stopped: asyncio.Future[None]) -> None:
-        self._gone = gone
-        self._stopped = stopped
-
-    async def pause(self, seconds: float) -> None:
-        """Return after seconds; raises TransferCut at once with the cause when it is over."""
-        ends = (self._gone, self._stopped)
-        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        self.check()
-
-    def check(self) -> None:
-        """Raise TransferCut when it is over."""
-        if self._gone.done():
-            raise TransferCut(EndCause.CLIENT_GONE)
-        if self._stopped.done():
-            raise TransferCut(EndCause.SHUTDOWN)
-
-
-@asynccontextmanager
-async def vigil_over(receive: Receive, stopping: asyncio.Event) -> AsyncIterator[Vigil]:
-    """A Vigil for the time of the block; stopping is set when the service stops.
-
-    A block that is stuck then, with a client that takes nothing, ends with TransferCut soon.
-    """
-    loop = asyncio.get_running_loop()
-    gone = asyncio.ensure_future(_until_disconnected(receive))
-    stopped = asyncio.ensure_future(_until_set(stopping))
-    limit = asyncio.timeout(None)
-
-    def hurry(ended: asyncio.Future[None]) -> None:
-        if not ended.cancelled():
-            limit.reschedule(loop.time() + STOP_SECONDS)
-
-    try:
-        async with limit:
-            stopped.add_done_callback(hurry)
-            yield Vigil(gone, stopped)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        raise TransferCut(EndCause.SHUTDOWN) from None
-    finally:
-        stopped.remove_done_callback(hurry)
-        gone.cancel()
-        stopped.cancel()
-        await asyncio.wait([gone, stopped])
-
-
-async def _until_disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _until_set(event: asyncio.Event) -> None:
-    await event.wait()
 
 
 class Follower:

@@ -1,0 +1,140 @@
+"""Answers `?manifest=` of a folder: its files with what it takes to fetch or to verify them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from starlette.types import Receive, Scope, Send
+
+from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.http.target import is_valid_host
+from fileserve.problems import Field, problem, send_problem
+from fileserve.site import metalink
+from fileserve.site.manifest_forms import (
+    ManifestForm,
+    MetalinkForm,
+    Pieces,
+    Sha256Form,
+    tree_files,
+)
+from fileserve.site.vigil import Vigil, vigil_over
+from storage.errors import NotAFolder, StorageError
+from storage.known_digests import Hasher
+from storage.local import EntryKind, LocalStorage
+from storage.names import Name
+from storage.trees import TreeEntry
+
+# What a refusal has by itself.
+_OF_EVERY_REFUSAL = (b"cache-control", b"x-content-type-options")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestSources:
+    """What manifests are made with.
+
+    public_url: the address people use, without a slash at its end; None: what the request says.
+    sign_of_life_seconds: a proxy takes a server for dead that says nothing for a minute.
+    """
+
+    storage: LocalStorage
+    hasher: Hasher
+    public_url: str | None = None
+    sign_of_life_seconds: float = 15.0
+
+
+def manifest_links() -> tuple[Field, ...]:
+    """The Link fields of a folder's listing: where its manifests are (RFC 8288, RFC 6249)."""
+    kinds = (("metalink", metalink.MEDIA_TYPE), ("sha256", "text/plain"))
+    return tuple(
+        (b"link", f'<?manifest={form}>; rel=describedby; type="{kind}"'.encode("ascii"))
+        for form, kind in kinds
+    )
+
+
+async def send_manifest(  # noqa: PLR0917 - three of them are ASGI's own
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    sources: ManifestSources,
+    name: Name,
+    form: str,
+    fields: Sequence[Field] = (),
+) -> None:
+    """Answer GET or HEAD of `?manifest=FORM` on the folder name.
+
+    Raises StorageError before the head, and TransferCut after it.
+    """
+    manifest = _manifest(form, sources, scope)
+    if isinstance(manifest, str):
+        others = (field for field in fields if field[0] not in _OF_EVERY_REFUSAL)
+        await send_problem(scope, send, problem(400, manifest, *others))
+        return
+    fields = [*manifest.fields(name), *fields]
+    if scope["method"] == "HEAD":
+        # Whether there is such a folder, and no look at what is in it.
+        if (await sources.storage.look(name)).kind is not EntryKind.FOLDER:
+            raise NotAFolder(f"{name.display}: is a file, not a folder")
+        await _send_head(send, fields)
+        await Pieces(send).finish()
+        return
+    async with aclosing(sources.storage.walk(name)) as batches, vigil_over(receive) as vigil:
+        # Before the head, because this is where a folder turns out to be unreadable.
+        first = await anext(batches)
+        await _send_head(send, fields)
+        await _send_files(send, manifest, name, first, batches, vigil)
+
+
+async def _send_head(send: Send, fields: Sequence[Field]) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": list(fields)})
+
+
+async def _send_files(  # noqa: PLR0917 - a walk is a first batch and the others
+    send: Send,
+    manifest: ManifestForm,
+    folder: Name,
+    first: list[TreeEntry],
+    batches: AsyncIterator[list[TreeEntry]],
+    vigil: Vigil,
+) -> None:
+    pieces = Pieces(send)
+    await pieces.add(manifest.head())
+    batch: list[TreeEntry] | None = first
+    try:
+        while batch is not None:
+            for file in tree_files(folder, batch):
+                await manifest.add(file, pieces, vigil)
+            await pieces.flush()
+            batch = await anext(batches, None)
+    except StorageError as error:
+        raise TransferCut(EndCause.UNAVAILABLE, str(error)) from error
+    await pieces.add(manifest.tail())
+    await pieces.finish()
+
+
+def _manifest(form: str, sources: ManifestSources, scope: Scope) -> ManifestForm | str:
+    """The manifest that is asked for, or why there is none."""
+    if form == "sha256":
+        return Sha256Form(sources.storage, sources.hasher, sources.sign_of_life_seconds)
+    if form != "metalink":
+        return "A manifest is 'sha256' or 'metalink'."
+    base_url = sources.public_url or _base_url(scope)
+    if base_url is None:
+        return "The request does not say which host it is for."
+    return MetalinkForm(sources.hasher, base_url)
+
+
+def _base_url(scope: Scope) -> str | None:
+    """The URL below which the request found this service; None where it does not tell.
+
+    Proxies are believed as far as the server believed them when it made the scope.
+    """
+    hosts = [value for key, value in scope["headers"] if key == b"host"]
+    if hosts and hosts[0] and is_valid_host(hosts[0]):
+        authority = hosts[0].decode("ascii")
+    else:
+        server = scope.get("server")
+        if server is None or server[1] is None:  # HTTP/1.0 on a Unix socket
+            return None
+        host = f"[{server[0]}]" if ":" in server[0] else server[0]
+        authority = f"{host}:{server[1]}"
+    return f"{scope['scheme']}://{authority}{scope.get('root_path', '')}"
