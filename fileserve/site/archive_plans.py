@@ -1,0 +1,171 @@
+"""Plans of archives: a folder is walked for each request, once for all that wait meanwhile.
+
+A finished plan is never used for a later request, since nothing could prove it still true that
+costs less than walking again.  A request that joins a walk gets a state no older than that walk;
+what the walk saw of a file is proven again when its bytes are sent (see archive_body).
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from fileserve.archives import tar_layout, zip_layout
+from fileserve.archives.layout import Layout
+from fileserve.archives.members import MemberTable
+from fileserve.archives.sums import KnownSums
+from storage.local import LocalStorage
+from storage.names import Name
+
+# What the page and the file name of an archive call the root folder, which has no name.
+ROOT_TOP = b"Files"
+# Each costs 150 bytes and its name while the archive is sent.
+MAX_MEMBERS = 2_000_000
+_WALKS_AT_ONCE = 4
+# About 1 ms: as long as other transfers wait for the event loop at the most.
+_MEMBERS_PER_TURN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A kind of archive; version: of its bytes; has_sums: it tells the CRC-32 of members."""
+
+    suffix: str
+    media_type: str
+    version: int
+    has_sums: bool
+    layout: Callable[[MemberTable], Layout]
+
+
+FORMS = {
+    form.suffix: form
+    for form in (
+        Form("zip", zip_layout.MEDIA_TYPE, zip_layout.FORMAT_VERSION, True, zip_layout.ZipLayout),
+        Form("tar", tar_layout.MEDIA_TYPE, tar_layout.FORMAT_VERSION, False, tar_layout.TarLayout),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveLimits:
+    """How large an archive may be: its files and folders, and their bytes; None: no limit."""
+
+    members: int | None = None
+    bytes: int | None = None
+
+
+class ArchiveTooLarge(Exception):  # noqa: N818 - a refusal, not an error
+    """A folder beyond the limits; str() is a sentence for the client."""
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class ArchivePlan:
+    """A folder as an archive, in the state in which it was seen; name: the folder's."""
+
+    name: Name
+    form: Form
+    table: MemberTable
+    layout: Layout
+    known_sums: KnownSums = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known_sums", KnownSums(len(self.table)))
+
+    @property
+    def file_name(self) -> bytes:
+        """What the archive is called where it is saved."""
+        return top_of(self.name) + b"." + self.form.suffix.encode("ascii")
+
+    @property
+    def opaque_tag(self) -> str:
+        """What a strong entity tag consists of: it differs when a byte of the archive does."""
+        digest = self.table.digest.hex()[:32]
+        return f"{self.form.suffix}{self.form.version}-{digest}"
+
+    def member_name(self, index: int) -> Name:
+        """The name of a member's file."""
+        return Name((*self.name.segments, *self.table.path(index)))
+
+
+def top_of(name: Name) -> bytes:
+    """The name of the folder that an archive is unpacked into."""
+    return name.last or ROOT_TOP
+
+
+_Key = tuple[tuple[bytes, ...], str]
+
+
+class Planner:
+    """Makes the plans of one storage; for its event loop."""
+
+    def __init__(self) -> None:
+        self._running: dict[_Key, asyncio.Task[ArchivePlan]] = {}
+        self._waiting: dict[_Key, int] = {}
+        self._turns = asyncio.Semaphore(_WALKS_AT_ONCE)
+        # Eight connections of one client have one plan in memory, not eight equal ones.
+        self._alive: WeakValueDictionary[tuple[_Key, str], ArchivePlan] = WeakValueDictionary()
+
+    async def plan(
+        self, storage: LocalStorage, name: Name, form: Form, limits: ArchiveLimits
+    ) -> ArchivePlan:
+        """The folder name as an archive.  Raises StorageErrors and ArchiveTooLarge.
+
+        The walk goes on as long as one of those who asked for it waits.
+        """
+        key = (name.segments, form.suffix)
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.create_task(self._make(storage, name, form, limits))
+            self._running[key] = task
+        self._waiting[key] = self._waiting.get(key, 0) + 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self._waiting[key] -= 1
+            if task.done() or not self._waiting[key]:
+                self._forget(key, task)
+
+    def _forget(self, key: _Key, task: asyncio.Task[ArchivePlan]) -> None:
+        task.cancel()
+        if self._running.get(key) is task:
+            del self._running[key]
+
+    async def _make(
+        self, storage: LocalStorage, name: Name, form: Form, limits: ArchiveLimits
+    ) -> ArchivePlan:
+        async with self._turns:
+            plan = await lay_out(storage, name, form, limits)
+        key = ((name.segments, form.suffix), plan.opaque_tag)
+        return self._alive.setdefault(key, plan)
+
+
+async def lay_out(
+    storage: LocalStorage, name: Name, form: Form, limits: ArchiveLimits
+) -> ArchivePlan:
+    """Walk the folder and lay out what is there."""
+    table = MemberTable(top_of(name))
+    layout = form.layout(table)
+    async with aclosing(storage.walk(name)) as batches:
+        async for batch in batches:
+            for start in range(0, len(batch), _MEMBERS_PER_TURN):
+                for entry in batch[start : start + _MEMBERS_PER_TURN]:
+                    layout.add(table.add(entry))
+                await asyncio.sleep(0)
+            _refuse_too_large(table, limits)
+    layout.close(table.digest)
+    return ArchivePlan(name, form, table, layout)
+
+
+def _refuse_too_large(table: MemberTable, limits: ArchiveLimits) -> None:
+    most = MAX_MEMBERS if limits.members is None else min(limits.members, MAX_MEMBERS)
+    if len(table) > most:
+        raise ArchiveTooLarge(
+            f"The folder has more than {most:,} files and folders, too many for one archive."
+            " Download its folders one by one."
+        )
+    if limits.bytes is not None and table.size > limits.bytes:
+        raise ArchiveTooLarge(
+            f"The folder has more than {limits.bytes:,} bytes, too many for one archive."
+            " Download its files one by one."
+        )

@@ -1,0 +1,103 @@
+"""Gets the CRC-32 of members: remembered, summed while they are sent, or read when need be."""
+
+import asyncio
+import os
+from functools import partial
+
+from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.site.archive_plans import ArchivePlan
+from storage.blob import Blob
+from storage.checksums import Checksums, FileState, PartialSum, read_crc32
+from storage.errors import NotFound
+from storage.local import LocalStorage
+from storage.names import Name
+
+# What is sent or summed in one go.  Each costs a call in a thread, and a file that changes is
+# noticed at the end of each.
+WINDOW_BYTES = 32 << 20
+# On a mount that may be slow, whose answers have a deadline.
+_SLOW_WINDOW_BYTES = 1 << 20
+# Readers that nobody may be waiting for any more; all others wait for their turn.
+_READS_AT_ONCE = 2
+
+
+class ArchiveSums:
+    """The sums of one storage's files; for its event loop."""
+
+    def __init__(self) -> None:
+        self._checksums = Checksums()
+        self._reading: dict[FileState, asyncio.Task[int]] = {}
+        self._turns = asyncio.Semaphore(_READS_AT_ONCE)
+
+    def known(self, plan: ArchivePlan, index: int) -> int | None:
+        """The CRC-32 of a member, if nothing has to be read for it."""
+        known = plan.known_sums[index]
+        if known is None:
+            known = self._checksums.known(plan.table.state(index))
+            if known is not None:
+                plan.known_sums[index] = known
+        return known
+
+    def add(self, state: FileState, part: PartialSum) -> None:
+        """Remember the sum of a part that was read in this state."""
+        self._checksums.add(state, part)
+
+    async def crc32(self, storage: LocalStorage, plan: ArchivePlan, index: int) -> int:
+        """The CRC-32 of a member; what was not sent by anybody is read for it.
+
+        Reading goes on when the client leaves: a client that comes again, because it got nothing
+        for too long, shall not find the work undone.  Raises TransferCut and StorageErrors.
+        """
+        known = self.known(plan, index)
+        if known is None:
+            state = plan.table.state(index)
+            task = self._reading.get(state)
+            if task is None:
+                task = asyncio.create_task(self._read(storage, plan.member_name(index), state))
+                self._reading[state] = task
+                task.add_done_callback(partial(self._forget, state))
+            known = await asyncio.shield(task)
+            plan.known_sums[index] = known
+        return known
+
+    async def sum_part(self, blob: Blob, state: FileState, start: int, stop: int) -> None:
+        """Learn the CRC-32 of the bytes [start, stop) of a file that is in this state.
+
+        Raises TransferCut when it is not, and StorageErrors.
+        """
+        for gap_start, gap_stop in self._checksums.missing(state, start, stop):
+            crc32 = await blob.run(partial(_sum_in_state, state, gap_start, gap_stop))
+            if crc32 is None:
+                raise changed()
+            self.add(state, PartialSum(gap_start, gap_stop, crc32))
+
+    async def _read(self, storage: LocalStorage, name: Name, state: FileState) -> int:
+        async with self._turns:
+            blob = await storage.open(name)
+            try:
+                step = WINDOW_BYTES if blob.zero_copy else _SLOW_WINDOW_BYTES
+                size = state.fingerprint.size
+                for start in range(0, size, step):
+                    await self.sum_part(blob, state, start, min(start + step, size))
+            finally:
+                await blob.close()
+        known = self._checksums.known(state)
+        if known is None:
+            raise NotFound(f"{name.display}: is read in too many places at once")
+        return known
+
+    def _forget(self, state: FileState, task: asyncio.Task[int]) -> None:
+        del self._reading[state]
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; nobody may
+
+
+def changed() -> TransferCut:
+    """The end of an archive whose member is not what it was."""
+    return TransferCut(EndCause.CHANGED, "a member of the archive changed")
+
+
+def _sum_in_state(state: FileState, start: int, stop: int, fileno: int) -> int | None:
+    """None if the file is not in the state, also if somebody writes while it is read."""
+    total = read_crc32(fileno, start, stop)
+    return total if FileState.of(os.fstat(fileno)) == state else None
