@@ -327,6 +327,10 @@ MID_WAY: list[tuple[Callable[[Path], object], str]] = [
     (lambda folder: (folder / "small.txt").write_text("SMALL\n"), "what-follows-is-rewritten"),
     (lambda folder: (folder / "small.txt").unlink(), "what-follows-vanishes"),
     (lambda folder: os.truncate(folder / "sub" / "holes", 5), "what-follows-shrinks"),
+    (
+        lambda folder: (folder / "sub" / "holes").write_bytes(b"x" * 3 * MIB),
+        "what-follows-is-other",
+    ),
     (lambda folder: (folder / "sub" / "holes").unlink(), "what-follows-far-behind-vanishes"),
 ]
 
@@ -336,7 +340,7 @@ MID_WAY: list[tuple[Callable[[Path], object], str]] = [
 def test_a_member_that_changes_on_the_way_cuts_the_archive(
     root: Path, form: str, change: Callable[[Path], object]
 ) -> None:
-    done: list[bool] = []
+    whole, done = answer(root, form).content, []  # type: tuple[bytes, list[bool]]
     sending = Sending(lambda message: _at_large(message, lambda: change(root / "set"), done))
 
     async def work(storage: LocalStorage) -> None:
@@ -347,6 +351,9 @@ def test_a_member_that_changes_on_the_way_cuts_the_archive(
     with_storage(root, work)
     assert done
     assert not sending.is_complete
+    # Of a file that changed before its turn came, not one byte is sent.
+    until_now = whole.index(LARGE) + len(LARGE)
+    assert whole[until_now:].startswith(sending.content[until_now:])
 
 
 def test_a_file_that_is_added_on_the_way_does_not_matter(root: Path) -> None:
