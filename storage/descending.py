@@ -5,7 +5,7 @@ not be read, or whose mount does not answer, is told of and does not end the res
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Part:
     """Some entries of one folder; trouble: why the others are missing, if they are."""
 
     folder: Name
-    entries: list[Entry]
+    entries: Sequence[Entry]
     trouble: StorageError | None = None
 
 

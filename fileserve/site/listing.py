@@ -1,41 +1,62 @@
-"""Answers a request for a folder: its listing as a page or as JSON, streamed.
+"""Answers a request for a folder: its listing in the form that is asked for, streamed.
 
 Nothing holds a whole listing: entries come from storage in batches, and each piece is on its way
-before the next is made.
+before the next is made.  Only what fits in one batch is made as a whole first: so it can have an
+entity tag.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import hashlib
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
-from dataclasses import replace
-from urllib.parse import parse_qs
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import request_fields
-from fileserve.http.accept import preferred
-from fileserve.http.preconditions import Verdict
+from fileserve.http.preconditions import Verdict, parse_conditions
+from fileserve.http.validators import EntityTag
 from fileserve.problems import Field, Problem, problem, problem_for, send_problem
-from fileserve.site.listing_entries import ListingForm
+from fileserve.site.listing_entries import ListingForm, Notice, Shown
 from fileserve.site.listing_json import JsonListing
 from fileserve.site.listing_page import PageListing
+from fileserve.site.listing_query import Form, ListingQuery, QueryRefused, parse_listing_query
+from fileserve.site.listing_rows import CsvListing, NdjsonListing, TextListing
+from fileserve.site.pages import PAGE_POLICY
+from fileserve.site.searching import Piece, SearchLimits, pieces_of
+from storage.descending import Part
 from storage.errors import StorageError
-from storage.local import Entry, LocalStorage
+from storage.folders import BATCH_ENTRIES
+from storage.local import LocalStorage
 from storage.names import Name
 
-# About 2 ms of making rows: as long as other transfers wait for the event loop at the most.
-_ROWS_PER_PIECE = 100
-_FORMS: dict[str, type[PageListing] | type[JsonListing]] = {
-    "html": PageListing,
-    "json": JsonListing,
-}
-_OFFERS = {"text/html": "html", "application/json": "json"}
-_CONTROL: tuple[Field, ...] = ((b"cache-control", b"no-cache"), (b"vary", b"Accept"))
-_CONTENT_SECURITY_POLICY = (
-    b"default-src 'none'; style-src 'self'; img-src 'self'; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# About 1 ms of making rows: as long as other transfers wait for the event loop at the most.
+_ROWS_PER_PIECE = 200
+_TAG_BYTES = 16
+_FORMS: Mapping[Form, Callable[[Name, str, Shown], ListingForm]] = MappingProxyType(
+    {
+        Form.HTML: PageListing,
+        Form.JSON: JsonListing,
+        Form.NDJSON: NdjsonListing,
+        Form.CSV: CsvListing,
+        Form.TEXT: TextListing,
+    }
 )
+_CONTROL: tuple[Field, ...] = ((b"cache-control", b"no-cache"), (b"vary", b"Accept"))
+_ROWS_POLICY = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# What a listing without a tag is compared as: nobody can send this one.
+_NO_TAG = EntityTag("\0", is_weak=True)
+_LIMITS = SearchLimits()
 
 
 async def send_listing(  # noqa: PLR0917 - three of them are ASGI's own
@@ -51,107 +72,159 @@ async def send_listing(  # noqa: PLR0917 - three of them are ASGI's own
     A folder that cannot be read is a problem response.  Raises TransferCut when it stops
     answering in mid-stream: the head is out, so a cut is the only honest end.
     """
-    form_name = _asked_form(scope)
-    if form_name is None:
-        refusal = problem(400, "The format of a listing is 'html' or 'json'.")
-        await _refuse(scope, send, refusal, extra_fields)
-    else:
-        form = _FORMS[form_name](name, scope.get("root_path", ""))
-        await _send_entries(scope, send, storage, name, form, extra_fields)
-
-
-async def _send_entries(  # noqa: PLR0917 - as above
-    scope: Scope,
-    send: Send,
-    storage: LocalStorage,
-    name: Name,
-    form: ListingForm,
-    extra_fields: Sequence[Field],
-) -> None:
-    async with aclosing(storage.list(name)) as batches:
+    reply = _Reply(scope, send, extra_fields)
+    try:
+        asked = parse_listing_query(scope["query_string"], _accept(scope))
+    except QueryRefused as error:
+        await reply.refuse(problem(400, str(error)))
+        return
+    form = _FORMS[asked.form](name, scope.get("root_path", ""), asked.shown)
+    async with aclosing(pieces_of(storage, name, asked, _LIMITS)) as pieces:
         try:
             # Before the head goes out, because this is where a folder turns out to be unreadable.
-            first: list[Entry] = await anext(batches, [])
+            first, is_whole = await _open(pieces, asked)
         except StorageError as error:
-            await _refuse(scope, send, problem_for(error), extra_fields)
+            await reply.refuse(problem_for(error))
             return
-        verdict = _judge(request_fields(scope["headers"]))
-        if verdict is Verdict.FAILED:
-            refusal = problem(412, "A listing has no entity tag that could match.")
-            await _refuse(scope, send, refusal, extra_fields)
+        texts = _texts(form, asked, _chained(first, pieces), storage)
+        async with aclosing(texts):
+            if is_whole:
+                await reply.send_whole(form.content_type, [text async for text in texts])
+            else:
+                await reply.stream(form.content_type, texts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """The response to one request."""
+
+    scope: Scope
+    send: Send
+    extra_fields: Sequence[Field]
+
+    async def refuse(self, refusal: Problem) -> None:
+        fields = (*refusal.fields, *self.extra_fields)
+        await send_problem(self.scope, self.send, replace(refusal, fields=fields))
+
+    async def send_whole(self, content_type: str, texts: Sequence[str]) -> None:
+        """A listing that is there already, under a tag of its bytes."""
+        content = "".join(texts).encode("utf-8")
+        tag = EntityTag(hashlib.sha256(content).hexdigest()[: 2 * _TAG_BYTES], is_weak=False)
+        tag_field = (b"etag", str(tag).encode("ascii"))
+        if await self._is_judged(tag, tag_field):
             return
-        if verdict is Verdict.NOT_MODIFIED:
-            fields = [*_CONTROL, *extra_fields]
-            await send({"type": "http.response.start", "status": 304, "headers": fields})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        length = (b"content-length", b"%d" % len(content))
+        await self._start(200, *_metadata(content_type), tag_field, length)
+        is_head = self.scope["method"] == "HEAD"
+        await self._end(b"" if is_head else content)
+
+    async def stream(self, content_type: str, texts: AsyncIterator[str]) -> None:
+        """A listing that nobody knows the end of yet, and so without a tag."""
+        if await self._is_judged(_NO_TAG):
             return
-        await send(_head(form, extra_fields))
-        if scope["method"] != "HEAD":
-            await _send_pieces(send, first, batches, form)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._start(200, *_metadata(content_type))
+        if self.scope["method"] != "HEAD":
+            async for text in texts:
+                if text:
+                    await self._send_body(text.encode("utf-8"))
+        await self._end()
+
+    async def _is_judged(self, tag: EntityTag, *fields: Field) -> bool:
+        """Whether a precondition decided what to answer, and that is sent."""
+        match _judge(request_fields(self.scope["headers"]), tag):
+            case Verdict.FAILED:
+                await self.refuse(problem(412, "The listing is not in the state that was named."))
+            case Verdict.NOT_MODIFIED:
+                await self._start(304, *fields)
+                await self._end()
+            case Verdict.PROCEED:
+                return False
+        return True
+
+    async def _start(self, status: int, *fields: Field) -> None:
+        headers = [*fields, *_CONTROL, *self.extra_fields]
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _send_body(self, content: bytes) -> None:
+        await self.send({"type": "http.response.body", "body": content, "more_body": True})
+
+    async def _end(self, content: bytes = b"") -> None:
+        await self.send({"type": "http.response.body", "body": content, "more_body": False})
 
 
-async def _send_pieces(
-    send: Send, first: list[Entry], batches: AsyncIterator[list[Entry]], form: ListingForm
-) -> None:
-    await _send_text(send, form.head())
-    batch: list[Entry] | None = first
-    while batch is not None:
-        for start in range(0, len(batch), _ROWS_PER_PIECE):
-            await _send_text(send, form.rows(batch[start : start + _ROWS_PER_PIECE]))
-            # send returns at once while the client keeps up; the others have their turn here.
-            await asyncio.sleep(0)
-        try:
-            batch = await anext(batches, None)
-        except StorageError as error:
-            raise TransferCut(EndCause.UNAVAILABLE, "the folder stopped answering") from error
-    await _send_text(send, form.tail())
+async def _open(
+    pieces: AsyncGenerator[Piece, None], asked: ListingQuery
+) -> tuple[list[Piece], bool]:
+    """The first pieces, and whether that was all.
 
-
-async def _send_text(send: Send, text: str) -> None:
-    if text:
-        await send({"type": "http.response.body", "body": text.encode("utf-8"), "more_body": True})
-
-
-def _head(form: ListingForm, extra_fields: Sequence[Field]) -> Message:
-    fields = [
-        (b"content-type", form.content_type.encode("ascii")),
-        *_CONTROL,
-        (b"x-content-type-options", b"nosniff"),
-        (b"content-security-policy", _CONTENT_SECURITY_POLICY),
-        *extra_fields,
-    ]
-    return {"type": "http.response.start", "status": 200, "headers": fields}
-
-
-def _judge(fields: dict[str, str]) -> Verdict:
-    """Judge the preconditions of a listing, which exists but has neither tag nor date.
-
-    RFC 9110 sections 13.1.1 and 13.1.2: no list of tags matches it, ``*`` does.
+    They are as many as may be made as a whole; of what may take its time one is enough.
     """
-    asked = fields.get("if-match")
-    if asked is not None and asked.strip() != "*":
+    first: list[Piece] = []
+    entries = 0
+    async for piece in pieces:
+        first.append(piece)
+        count = len(piece.entries) if isinstance(piece, Part) else 0
+        entries += count
+        if not asked.is_flat or not count or entries > BATCH_ENTRIES:
+            return first, False
+    return first, True
+
+
+async def _chained(
+    first: Iterable[Piece], rest: AsyncIterator[Piece]
+) -> AsyncGenerator[Piece, None]:
+    for piece in first:
+        yield piece
+    try:
+        async for piece in rest:
+            yield piece
+    except StorageError as error:
+        raise TransferCut(EndCause.UNAVAILABLE, "the folder stopped answering") from error
+
+
+async def _texts(
+    form: ListingForm, asked: ListingQuery, pieces: AsyncIterator[Piece], storage: LocalStorage
+) -> AsyncGenerator[str, None]:
+    """The listing in small pieces of text; others have their turn between them."""
+    yield form.head()
+    async for piece in pieces:
+        for text in _texts_of(form, asked, piece):
+            yield text
+            await asyncio.sleep(0)
+    if isinstance(form, PageListing) and asked.is_flat:
+        await form.read_readme(storage)
+    yield form.tail()
+
+
+def _texts_of(form: ListingForm, asked: ListingQuery, piece: Piece) -> Iterator[str]:
+    if isinstance(piece, Notice):
+        yield form.notice(piece)
+        return
+    for start in range(0, len(piece.entries), _ROWS_PER_PIECE):
+        entries = piece.entries[start : start + _ROWS_PER_PIECE]
+        yield form.rows(entries) if asked.is_flat else form.found(piece.folder, entries)
+
+
+def _metadata(content_type: str) -> tuple[Field, ...]:
+    policy = PAGE_POLICY if content_type == PageListing.content_type else _ROWS_POLICY
+    return (
+        (b"content-type", content_type.encode("ascii")),
+        (b"x-content-type-options", b"nosniff"),
+        (b"content-security-policy", policy),
+    )
+
+
+def _judge(fields: Mapping[str, str], tag: EntityTag) -> Verdict:
+    """Judge the preconditions of a listing, which has no date (RFC 9110, 13.1.1 and 13.1.2)."""
+    tags = {key: fields[key] for key in ("if-match", "if-none-match") if key in fields}
+    asked = parse_conditions(tags, now=0.0)
+    if asked.if_match is not None and not asked.if_match.match_strongly(tag):
         return Verdict.FAILED
-    if fields.get("if-none-match", "").strip() == "*":
+    if asked.if_none_match is not None and asked.if_none_match.match_weakly(tag):
         return Verdict.NOT_MODIFIED
     return Verdict.PROCEED
 
 
-async def _refuse(
-    scope: Scope, send: Send, refusal: Problem, extra_fields: Sequence[Field]
-) -> None:
-    await send_problem(scope, send, replace(refusal, fields=(*refusal.fields, *extra_fields)))
-
-
-def _asked_form(scope: Scope) -> str | None:
-    """The name of the form: what `?format=` says, else what Accept prefers; None: no such form.
-
-    A client that accepts neither gets the page (RFC 9110 section 12.4.1 leaves that to us).
-    """
-    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    if "format" in query:
-        asked = query["format"][0]
-        return asked if asked in _FORMS else None
-    accept = [value.decode("latin-1") for key, value in scope["headers"] if key == b"accept"]
-    offer = preferred(", ".join(accept) if accept else None, tuple(_OFFERS))
-    return _OFFERS[offer] if offer is not None else "html"
+def _accept(scope: Scope) -> str | None:
+    values = [value.decode("latin-1") for key, value in scope["headers"] if key == b"accept"]
+    return ", ".join(values) if values else None

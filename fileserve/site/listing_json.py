@@ -1,24 +1,21 @@
 """A folder's listing as JSON, made piece by piece (pure).
 
     {"path": "/films/", "url": "/films/", "entries": [
-    {"name": "a b.mkv", "type": "file", "size": 12, "modified": "2026-01-02T03:04:05Z",
-     "media_type": "video/x-matroska", "url": "/films/a%20b.mkv"},
+    {"name": "a b.mkv", "path": "a b.mkv", "type": "file", "size": 12, ...},
     ...
-    ]}
+    ], "complete": true}
 
-`type` is file, folder or unknown (a link into another mount, which a listing does not ask).
-`size`, `modified` and `media_type` are null where they are not known or mean nothing.  File names
-are bytes: a name that is not UTF-8 has U+FFFD for what cannot be read.  `url` always works, and
-its last segment, percent-decoded, is the exact name.  An object without its closing brackets is
-of a listing that broke off.
+The objects are the records of listing_records.  complete is false when folders could not be read
+or a search ended early: then entries has records that say so.  An object without its closing
+brackets is of a listing that broke off.
 """
 
-import json
+import os
 from collections.abc import Sequence
 
-from fileserve.http.media_types import media_type
-from fileserve.site.listing_entries import entry_url, folder_url, reachable, rfc3339
-from storage.local import Entry, EntryKind
+from fileserve.site.listing_entries import Notice, Shown
+from fileserve.site.listing_records import Listed, json_notice, json_records, readable, to_json
+from storage.local import Entry
 from storage.names import Name
 
 
@@ -27,38 +24,40 @@ class JsonListing:
 
     content_type = "application/json"
 
-    def __init__(self, folder: Name, root_path: str) -> None:
-        self._folder = folder
-        self._root_path = root_path
+    def __init__(self, folder: Name, root_path: str, shown: Shown) -> None:
+        self._listed = Listed(folder, root_path)
+        self._query = shown.query
         self._separator = "\n"
+        self._is_complete = True
 
     def head(self) -> str:
-        segments = (segment.decode("utf-8", "replace") for segment in self._folder.segments)
-        path = "/" + "".join(f"{segment}/" for segment in segments)
-        url = self._root_path + folder_url(self._folder)
-        return f'{{"path": {json.dumps(path)}, "url": {json.dumps(url)}, "entries": ['
+        """Up to the bracket that opens the entries."""
+        folder = self._listed.folder
+        path = "/" + "".join(f"{readable(segment)}/" for segment in folder.segments)
+        members = {"path": path, "url": self._listed.url(folder)}
+        if self._query:
+            members["query"] = readable(os.fsencode(self._query))
+        return f'{to_json(members)[:-1]}, "entries": ['
 
     def rows(self, entries: Sequence[Entry]) -> str:
-        listed = [
-            json.dumps(_members(entry, self._root_path + entry_url(name, entry.kind)))
-            for entry, name in reachable(self._folder, entries)
-        ]
-        if not listed:
-            return ""
-        separator, self._separator = self._separator, ",\n"
-        return separator + ",\n".join(listed)
+        """Entries of the folder itself, one a line."""
+        return self.found(self._listed.folder, entries)
+
+    def found(self, folder: Name, entries: Sequence[Entry]) -> str:
+        """Entries of any folder below, one a line."""
+        return self._joined(json_records(self._listed, folder, entries))
+
+    def notice(self, notice: Notice) -> str:
+        """One more record."""
+        self._is_complete = False
+        return self._joined([json_notice(self._listed, notice)])
 
     def tail(self) -> str:
-        return "\n]}\n"
+        """The closing brackets, and whether that was all."""
+        return f'\n], "complete": {"true" if self._is_complete else "false"}}}\n'
 
-
-def _members(entry: Entry, url: str) -> dict[str, str | int | None]:
-    is_file = entry.kind is EntryKind.FILE
-    return {
-        "name": entry.segment.decode("utf-8", "replace"),
-        "type": entry.kind.value,
-        "size": entry.size if is_file else None,
-        "modified": rfc3339(entry.modified_ns),
-        "media_type": media_type(entry.segment) if is_file else None,
-        "url": url,
-    }
+    def _joined(self, records: Sequence[str]) -> str:
+        if not records:
+            return ""
+        separator, self._separator = self._separator, ",\n"
+        return separator + ",\n".join(records)
