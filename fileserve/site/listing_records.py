@@ -30,9 +30,6 @@ from storage.names import Name
 COLUMNS = ("name", "path", "type", "size", "modified", "media_type", "url", "detail")
 
 Cell = str | int | None
-# Asking an Enum for its value takes longer than all else that is done with it here.
-_TYPES = {kind: kind.value for kind in EntryKind}
-
 # ASCII alone, so that no name can be taken for something else on its way.
 to_json = json.JSONEncoder(ensure_ascii=True).encode
 
@@ -100,12 +97,19 @@ def _json_record(path: str, url: str, entry: Entry) -> str:
     when = "null" if modified is None else f'"{modified}"'
     is_file = entry.kind is EntryKind.FILE
     return (
-        f'{{"name": {name}, "path": "{path}{name[1:-1]}", "type": "{_TYPES[entry.kind]}", '
+        f'{{"name": {name}, "path": "{path}{name[1:-1]}", "type": "{_type(entry)}", '
         f'"size": {"null" if entry.size is None else entry.size}, '
         f'"modified": {when}, '
         f'"media_type": {_json_text(media_type(entry.segment)) if is_file else "null"}, '
         f'"url": "{url}{entry_url(entry)}"}}'
     )
+
+
+def _type(entry: Entry) -> str:
+    # Asking an Enum for its value takes longer than all else that is done with an entry here.
+    if entry.kind is EntryKind.FILE:
+        return "file"
+    return "folder" if entry.kind is EntryKind.FOLDER else "unknown"
 
 
 @lru_cache(maxsize=1024)
@@ -118,7 +122,7 @@ def _cells(path: str, url: str, entry: Entry) -> tuple[Cell, ...]:
     return (
         name,
         path + name,
-        _TYPES[entry.kind],
+        _type(entry),
         entry.size,
         rfc3339(entry.modified_ns),
         media_type(entry.segment) if entry.kind is EntryKind.FILE else None,
