@@ -18,7 +18,7 @@ _TEXT_SUBTYPE = re.compile(
 
 
 class Family(Enum):
-    """What a browser can do with it; the value is the id of its icon."""
+    """What a browser can do with it; the value is the name of its icon."""
 
     FOLDER = "folder"
     LINK = "link"

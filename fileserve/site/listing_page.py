@@ -162,7 +162,7 @@ class PageListing:
         opening = self._opening() if self._totals.is_empty else "</tbody>\n"
         self._totals.add(entries)
         rows = "".join([_row(path, way, entry) for entry in entries])
-        return f'{opening}<tbody role="rowgroup">\n{rows}'
+        return f"{opening}<tbody role=rowgroup>\n{rows}"
 
     def _opening(self) -> str:
         return template("listing_table.html").render(
@@ -202,34 +202,33 @@ def _row(path: str, way: str, entry: Entry) -> str:
     url = path + entry_url(entry)
     label = escape(printable(entry.segment))
     return (
-        f'<tr role="row" class="{family.value}"><th role="rowheader" scope="row">'
-        f'<a href="{url}"><svg aria-hidden="true"><use href="#{family.value}"/></svg>'
-        f"{way}<bdi>{label}</bdi></a></th>"
-        f'{_size_cell(entry)}{_time_cell(entry)}<td role="cell">{_actions(url, family)}</td></tr>\n'
+        f'<tr role=row class={family.value}><th role=rowheader><a href="{url}">{way}'
+        f"<bdi>{label}</bdi></a></th>{_size_cell(entry)}{_time_cell(entry)}"
+        f"<td role=cell>{_actions(url, family)}</td></tr>\n"
     )
 
 
 def _size_cell(entry: Entry) -> str:
     if entry.kind is not EntryKind.FILE or entry.size is None:
-        return '<td role="cell"></td>'
-    return f'<td role="cell" title="{entry.size:,} bytes">{human_size(entry.size)}</td>'
+        return "<td role=cell></td>"
+    return f'<td role=cell title="{entry.size:,} bytes">{human_size(entry.size)}</td>'
 
 
 def _time_cell(entry: Entry) -> str:
     modified = rfc3339(entry.modified_ns)
     if modified is None:
-        return '<td role="cell"></td>'
+        return "<td role=cell></td>"
     words = f"{modified[:10]} <i>{modified[11:16]}</i>"
-    return f'<td role="cell"><time datetime="{modified}">{words}</time></td>'
+    return f'<td role=cell><time datetime="{modified}">{words}</time></td>'
 
 
 def _actions(url: str, family: Family) -> str:
     """View, download and copy, as far as there is something to view, download or copy."""
     if family is Family.LINK:
         return ""
-    copy = '<button type="button" class="more" aria-label="Copy and download"></button>'
+    copy = "<button class=more aria-label=More></button>"
     if family is Family.FOLDER:
         return copy
     word = VIEW_WORDS.get(family)
-    view = f'<a class="view" href="{url}?view">{word}</a>' if word else ""
-    return f'{view}<a class="get" href="{url}?download" aria-label="Download"></a>{copy}'
+    view = f'<a class=view href="{url}?view">{word}</a>' if word else ""
+    return f'{view}<a class=get href="{url}?download" aria-label=Download></a>{copy}'

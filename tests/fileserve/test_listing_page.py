@@ -126,12 +126,12 @@ ROWS = [
     # entry                                    in its row
     (file(b"a.bin", 61_300_000_000),           'title="61,300,000,000 bytes">57.1 GiB<'),
     (file(b"a.bin"),                           '<time datetime="2026-01-02T03:04:05Z">2026-01-02 '),
-    (file(b"a.mp4"),                           '<a class="view" href="a.mp4?view">Play</a>'),
+    (file(b"a.mp4"),                           '<a class=view href="a.mp4?view">Play</a>'),
     (file(b"a.flac"),                          '>Play</a>'),
     (file(b"a.png"),                           '>View</a>'),
     (file(b"a.pdf"),                           '>View</a>'),
-    (file(b"a b.txt"),                         '<a class="view" href="a%20b.txt?view">View</a>'),
-    (file(b"a.zip"),                           '<a class="get" href="a.zip?download"'),
+    (file(b"a b.txt"),                         '<a class=view href="a%20b.txt?view">View</a>'),
+    (file(b"a.zip"),                           '<a class=get href="a.zip?download"'),
     (folder(b"f"),                             '<a href="f/">'),
 ]  # fmt: skip
 

@@ -8,8 +8,10 @@ import { sortRows } from "./sorting.js";
 const table = document.querySelector("table[role=table]");
 const field = document.querySelector("#search");
 const status = document.querySelector("#status");
-const HINT = "All of these continue where they were cut off. SHA-256 of the file: not computed yet.";
-const FOLDER_HINT = "All of these continue where they were cut off, even after a restart of the server.";
+const totals = document.querySelector(".totals");
+const allTotals = totals?.textContent;
+const HINT = "curl, wget and aria2 go on where they were cut off.";
+const FOLDER_HINT = `${HINT} The others fetch file by file.`;
 
 document.documentElement.classList.add("scripted");
 bindSwitch(document.querySelector("#letters"));
@@ -60,6 +62,7 @@ function filterRows(words) {
   }
   document.querySelector("#nothing").hidden = count > 0;
   status.textContent = words ? `${count} of ${names.length} shown` : "";
+  totals.textContent = words ? status.textContent : allTotals;
 }
 
 // Menus.
