@@ -3,13 +3,12 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from starlette.types import Receive, Scope, Send
 
 from fileserve.http.disposition import content_disposition
 from fileserve.http.media_types import is_active, media_type
-from fileserve.problems import Field, Problem, problem, send_problem
+from fileserve.problems import Field, Problem, problem
 from fileserve.site.follow_request import (
     FollowForm,
     FollowRequest,
@@ -21,6 +20,7 @@ from fileserve.site.follow_request import (
 from fileserve.site.follow_sinks import ByteSink, EventSink, Sink
 from fileserve.site.following import Follower, FollowLimits
 from fileserve.site.server_sent_events import EVENT_STREAM, LineEvents, Position
+from fileserve.site.unvalidated import is_settled, refuse
 from fileserve.site.vigil import vigil_over
 from storage.blob import Blob
 from storage.growing import Opens
@@ -51,12 +51,14 @@ async def send_follow(  # noqa: PLR0917 - three of them are ASGI's own
     fields = [field for field in fields if field[0] not in _OWN_FIELDS]
     request = parse_follow_request(scope["headers"], scope["query_string"], media_type(name.last))
     if isinstance(request, Problem):
-        await _refuse(scope, send, request, fields)
+        await refuse(scope, send, request, fields)
+        return
+    if await is_settled(scope, send, [*_CONTROL, *fields]):
         return
     mark = blob.fingerprint
     offset = start_offset(request.start, request.reached, mark.size, mark.inode)
     if offset is None:
-        await _refuse(scope, send, _beyond(mark.size), fields)
+        await refuse(scope, send, _beyond(mark.size), fields)
     elif _is_finished(request, blob, limits, time.time()):
         # Nothing but this makes an EventSource give up (HTML standard, section 9.2.3).
         await _send_empty(send, 204, [*_CONTROL, *fields])
@@ -112,12 +114,6 @@ def _described(name: Name, request: FollowRequest) -> list[Field]:
 
 def _beyond(size: int) -> Problem:
     return problem(416, "The file is shorter than that.", (b"content-range", b"bytes */%d" % size))
-
-
-async def _refuse(scope: Scope, send: Send, refusal: Problem, fields: Sequence[Field]) -> None:
-    # What every refusal brings along.
-    others = [field for field in fields if field[0] != b"x-content-type-options"]
-    await send_problem(scope, send, replace(refusal, fields=(*refusal.fields, *others)))
 
 
 async def _send_head(send: Send, status: int, fields: Sequence[Field]) -> None:

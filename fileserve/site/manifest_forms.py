@@ -55,6 +55,10 @@ class Pieces:
         self._send = send
         self._rows: list[bytes] = []
 
+    async def begin(self) -> None:
+        """Let the head go: the first row may take its time."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": True})
+
     async def add(self, row: bytes) -> None:
         """Send row with those that come soon."""
         self._rows.append(row)
@@ -165,7 +169,7 @@ class Sha256Form:
                 await blob.close()
             if sha256 is not None:
                 return sha256
-        raise TransferCut(EndCause.UNAVAILABLE, f"{file.name.display} is being written to")
+        raise TransferCut(EndCause.CHANGED, f"{file.name.display} is being written to")
 
 
 def _described(media_type: str, file_name: bytes) -> list[Field]:

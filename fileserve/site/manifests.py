@@ -8,7 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.http.target import is_valid_host
-from fileserve.problems import Field, problem, send_problem
+from fileserve.problems import Field, problem
 from fileserve.site import metalink
 from fileserve.site.manifest_forms import (
     ManifestForm,
@@ -17,15 +17,13 @@ from fileserve.site.manifest_forms import (
     Sha256Form,
     tree_files,
 )
+from fileserve.site.unvalidated import is_settled, refuse
 from fileserve.site.vigil import Vigil, vigil_over
 from storage.errors import NotAFolder, StorageError
 from storage.known_digests import Hasher
 from storage.local import EntryKind, LocalStorage
 from storage.names import Name
 from storage.trees import TreeEntry
-
-# What a refusal has by itself.
-_OF_EVERY_REFUSAL = (b"cache-control", b"x-content-type-options")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +64,23 @@ async def send_manifest(  # noqa: PLR0917 - three of them are ASGI's own
     """
     manifest = _manifest(form, sources, scope)
     if isinstance(manifest, str):
-        others = (field for field in fields if field[0] not in _OF_EVERY_REFUSAL)
-        await send_problem(scope, send, problem(400, manifest, *others))
+        await refuse(scope, send, problem(400, manifest), fields)
         return
-    fields = [*manifest.fields(name), *fields]
+    described = [*manifest.fields(name), *fields]
     if scope["method"] == "HEAD":
         # Whether there is such a folder, and no look at what is in it.
         if (await sources.storage.look(name)).kind is not EntryKind.FOLDER:
             raise NotAFolder(f"{name.display}: is a file, not a folder")
-        await _send_head(send, fields)
-        await Pieces(send).finish()
+        if not await is_settled(scope, send, fields):
+            await _send_head(send, described)
+            await Pieces(send).finish()
         return
     async with aclosing(sources.storage.walk(name)) as batches, vigil_over(receive) as vigil:
         # Before the head, because this is where a folder turns out to be unreadable.
         first = await anext(batches)
-        await _send_head(send, fields)
+        if await is_settled(scope, send, fields):
+            return
+        await _send_head(send, described)
         await _send_files(send, manifest, name, first, batches, vigil)
 
 
@@ -97,6 +97,7 @@ async def _send_files(  # noqa: PLR0917 - a walk is a first batch and the others
     vigil: Vigil,
 ) -> None:
     pieces = Pieces(send)
+    await pieces.begin()
     await pieces.add(manifest.head())
     batch: list[TreeEntry] | None = first
     try:

@@ -253,6 +253,22 @@ def test_a_range_is_ignored_since_the_whole_has_no_length(log: Path) -> None:
     assert (reader.status, reader.content) == (200, b"one\ntwo\n")  # RFC 9110 section 14.2
 
 
+CONDITIONS = [
+    ({"if_match": '"a"'}, 412, "no-tag-matches"),
+    ({"if_none_match": "*"}, 304, "it-exists-already"),
+    ({"if_none_match": '"a"'}, 200, "another-state"),
+]
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"), [row[:2] for row in CONDITIONS], ids=[row[2] for row in CONDITIONS]
+)
+def test_conditions_are_judged_without_a_validator(
+    log: Path, fields: dict[str, str], status: int
+) -> None:
+    assert follow(log, **fields).status == status  # RFC 9110 section 13.1
+
+
 # What comes
 
 

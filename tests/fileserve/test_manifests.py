@@ -232,6 +232,27 @@ def test_head_tells_the_same_and_reads_nothing(root: Path, form: str) -> None:
     assert head.fields == fields
 
 
+CONDITIONS = [
+    ({"if_match": '"a"'}, 412, "no-tag-matches"),
+    ({"if_match": "*"}, 200, "it-exists"),
+    ({"if_none_match": "*"}, 304, "it-exists-already"),
+    ({"if_none_match": '"a"'}, 200, "another-state"),
+    ({"if_modified_since": "Thu, 01 Jan 2099 00:00:00 GMT"}, 200, "no-date"),
+]
+
+
+@pytest.mark.parametrize("form", ["sha256", "metalink"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    ("fields", "status"), [row[:2] for row in CONDITIONS], ids=[row[2] for row in CONDITIONS]
+)
+def test_conditions_are_judged_without_a_validator(
+    root: Path, form: str, method: str, fields: dict[str, str], status: int
+) -> None:
+    asked = Asked(method, f"/?manifest={form}", fields={"host": "a", **fields})
+    assert answered(root, asked).status == status  # RFC 9110 section 13.1
+
+
 # Metalinks
 
 
@@ -402,7 +423,7 @@ def test_a_file_that_is_written_to_all_the_time_cuts_the_manifest(tmp_path: Path
     finally:
         stopping.set()
         writer.join()
-    assert cut.value.cause is EndCause.UNAVAILABLE
+    assert cut.value.cause is EndCause.CHANGED
     assert not asked.send.is_complete
     assert b"b.bin" not in asked.send.content
 
