@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from weakref import WeakValueDictionary
 
 from fileserve.archives import tar_layout, zip_layout
@@ -93,18 +94,26 @@ def top_of(name: Name) -> bytes:
     return name.last or ROOT_TOP
 
 
-_Key = tuple[tuple[bytes, ...], str]
+_Key = tuple[tuple[bytes, ...], str, ArchiveLimits]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A walk under way, and how many requests wait for it."""
+
+    task: asyncio.Task[ArchivePlan]
+    waiting: int = 0
 
 
 class Planner:
     """Makes the plans of one storage; for its event loop."""
 
     def __init__(self) -> None:
-        self._running: dict[_Key, asyncio.Task[ArchivePlan]] = {}
-        self._waiting: dict[_Key, int] = {}
+        self._walks: dict[_Key, _Walk] = {}
         self._turns = asyncio.Semaphore(_WALKS_AT_ONCE)
         # Eight connections of one client have one plan in memory, not eight equal ones.
-        self._alive: WeakValueDictionary[tuple[_Key, str], ArchivePlan] = WeakValueDictionary()
+        self._alive: WeakValueDictionary[tuple[tuple[bytes, ...], str], ArchivePlan]
+        self._alive = WeakValueDictionary()
 
     async def plan(
         self, storage: LocalStorage, name: Name, form: Form, limits: ArchiveLimits
@@ -113,31 +122,37 @@ class Planner:
 
         The walk goes on as long as one of those who asked for it waits.
         """
-        key = (name.segments, form.suffix)
-        task = self._running.get(key)
-        if task is None:
+        key = (name.segments, form.suffix, limits)
+        walk = self._walks.get(key)
+        if walk is None:
             task = asyncio.create_task(self._make(storage, name, form, limits))
-            self._running[key] = task
-        self._waiting[key] = self._waiting.get(key, 0) + 1
+            walk = self._walks[key] = _Walk(task)
+            task.add_done_callback(partial(self._ended, key, walk))
+        walk.waiting += 1
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(walk.task)
         finally:
-            self._waiting[key] -= 1
-            if task.done() or not self._waiting[key]:
-                self._forget(key, task)
+            walk.waiting -= 1
+            if not walk.waiting:
+                self._forget(key, walk)
+                walk.task.cancel()
 
-    def _forget(self, key: _Key, task: asyncio.Task[ArchivePlan]) -> None:
-        task.cancel()
-        if self._running.get(key) is task:
-            del self._running[key]
+    def _ended(self, key: _Key, walk: _Walk, task: asyncio.Task[ArchivePlan]) -> None:
+        # At once: whoever comes now must not get a plan that was finished before.
+        self._forget(key, walk)
+        if not task.cancelled():
+            task.exception()  # whoever waited has it; all may be gone
+
+    def _forget(self, key: _Key, walk: _Walk) -> None:
+        if self._walks.get(key) is walk:
+            del self._walks[key]
 
     async def _make(
         self, storage: LocalStorage, name: Name, form: Form, limits: ArchiveLimits
     ) -> ArchivePlan:
         async with self._turns:
             plan = await lay_out(storage, name, form, limits)
-        key = ((name.segments, form.suffix), plan.opaque_tag)
-        return self._alive.setdefault(key, plan)
+        return self._alive.setdefault((name.segments, plan.opaque_tag), plan)
 
 
 async def lay_out(

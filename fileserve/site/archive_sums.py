@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import dataclass
 from functools import partial
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
@@ -21,12 +22,21 @@ _SLOW_WINDOW_BYTES = 1 << 20
 _READS_AT_ONCE = 2
 
 
+@dataclass(slots=True)
+class _Reading:
+    """A file that is read for its sum; waiting: how many archives need it now."""
+
+    task: asyncio.Task[int]
+    waiting: int = 0
+
+
 class ArchiveSums:
     """The sums of one storage's files; for its event loop."""
 
     def __init__(self) -> None:
         self._checksums = Checksums()
-        self._reading: dict[FileState, asyncio.Task[int]] = {}
+        self._readings: dict[FileState, _Reading] = {}
+        self._begun: set[FileState] = set()
         self._turns = asyncio.Semaphore(_READS_AT_ONCE)
 
     def known(self, plan: ArchivePlan, index: int) -> int | None:
@@ -45,20 +55,30 @@ class ArchiveSums:
     async def crc32(self, storage: LocalStorage, plan: ArchivePlan, index: int) -> int:
         """The CRC-32 of a member; what was not sent by anybody is read for it.
 
-        Reading goes on when the client leaves: a client that comes again, because it got nothing
-        for too long, shall not find the work undone.  Raises TransferCut and StorageErrors.
+        Reading that has begun goes on when the client leaves: a client that comes again, because
+        it got nothing for too long, shall not find the work undone.  Raises TransferCut and
+        StorageErrors.
         """
         known = self.known(plan, index)
         if known is None:
-            state = plan.table.state(index)
-            task = self._reading.get(state)
-            if task is None:
-                task = asyncio.create_task(self._read(storage, plan.member_name(index), state))
-                self._reading[state] = task
-                task.add_done_callback(partial(self._forget, state))
-            known = await asyncio.shield(task)
+            known = await self._wait_for(storage, plan.member_name(index), plan.table.state(index))
             plan.known_sums[index] = known
         return known
+
+    async def _wait_for(self, storage: LocalStorage, name: Name, state: FileState) -> int:
+        reading = self._readings.get(state)
+        if reading is None:
+            task = asyncio.create_task(self._read(storage, name, state))
+            reading = self._readings[state] = _Reading(task)
+            task.add_done_callback(partial(self._ended, state, reading))
+        reading.waiting += 1
+        try:
+            return await asyncio.shield(reading.task)
+        finally:
+            reading.waiting -= 1
+            if not reading.waiting and state not in self._begun:
+                self._forget(state, reading)
+                reading.task.cancel()
 
     async def sum_part(self, blob: Blob, state: FileState, start: int, stop: int) -> None:
         """Learn the CRC-32 of the bytes [start, stop) of a file that is in this state.
@@ -73,23 +93,34 @@ class ArchiveSums:
 
     async def _read(self, storage: LocalStorage, name: Name, state: FileState) -> int:
         async with self._turns:
-            blob = await storage.open(name)
+            self._begun.add(state)
             try:
-                step = WINDOW_BYTES if blob.zero_copy else _SLOW_WINDOW_BYTES
-                size = state.fingerprint.size
-                for start in range(0, size, step):
-                    await self.sum_part(blob, state, start, min(start + step, size))
+                await self._sum_all(storage, name, state)
             finally:
-                await blob.close()
+                self._begun.discard(state)
         known = self._checksums.known(state)
         if known is None:
             raise NotFound(f"{name.display}: is read in too many places at once")
         return known
 
-    def _forget(self, state: FileState, task: asyncio.Task[int]) -> None:
-        del self._reading[state]
+    async def _sum_all(self, storage: LocalStorage, name: Name, state: FileState) -> None:
+        blob = await storage.open(name)
+        try:
+            step = WINDOW_BYTES if blob.zero_copy else _SLOW_WINDOW_BYTES
+            size = state.fingerprint.size
+            for start in range(0, size, step):
+                await self.sum_part(blob, state, start, min(start + step, size))
+        finally:
+            await blob.close()
+
+    def _ended(self, state: FileState, reading: _Reading, task: asyncio.Task[int]) -> None:
+        self._forget(state, reading)
         if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody may
+            task.exception()  # whoever waited has it; all may be gone
+
+    def _forget(self, state: FileState, reading: _Reading) -> None:
+        if self._readings.get(state) is reading:
+            del self._readings[state]
 
 
 def changed() -> TransferCut:

@@ -390,6 +390,52 @@ def test_a_client_that_leaves_does_not_end_the_walk_of_others(root: Path) -> Non
     with_storage(root, work)
 
 
+def test_a_request_after_a_walk_sees_what_is_there_now(root: Path) -> None:
+    """Also when all who waited for an earlier walk have left in its midst."""
+
+    async def work(storage: LocalStorage) -> None:
+        leaving = asyncio.create_task(ask(storage, scope_of()))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        before = await ask(storage, scope_of("HEAD"))
+        (root / "set" / "new").write_bytes(b"new")
+        after = await ask(storage, scope_of("HEAD"))
+        assert before.fields["etag"] != after.fields["etag"]
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+    with_storage(root, work)
+
+
+def test_limits_of_one_request_are_not_those_of_another(root: Path) -> None:
+    async def work(storage: LocalStorage) -> None:
+        narrow, wide = await asyncio.gather(
+            ask(storage, scope_of(), limits=ArchiveLimits(members=1)), ask(storage, scope_of())
+        )
+        assert (narrow.status, wide.status) == (403, 200)
+
+    with_storage(root, work)
+
+
+def test_many_who_need_the_same_sums_get_them(root: Path) -> None:
+    whole = answer(root).content
+    directory = whole.index(b"PK\x01\x02")
+
+    async def work(storage: LocalStorage) -> None:
+        part = scope_of(range=f"bytes={directory}-")
+        leaving = asyncio.create_task(ask(storage, part))
+        asked = [asyncio.create_task(ask(storage, part)) for _ in range(5)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        for task in asked:
+            assert (await task).content == whole[directory:]
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+
+    with_storage(root, work)
+
+
 def test_the_size_is_what_will_be_sent(root: Path) -> None:
     async def work(storage: LocalStorage) -> None:
         name = parse_os_path("set")
