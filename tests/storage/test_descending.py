@@ -14,6 +14,7 @@ from storage.folders import Folder, Wanted
 from storage.local import HiddenNames, LocalStorage
 from storage.names import Name, parse_os_path
 from storage.ordering import BY_NAME, Direction, Order, SortKey
+from tests.frozen_mount import frozen_mount
 from tests.storage.conftest import open_descriptors
 
 pytestmark = pytest.mark.usefixtures("opener")
@@ -183,3 +184,24 @@ def test_another_mount_is_entered(
     (disk / "film").touch()
     bind_mount(disk, top / "A")
     assert below(top)[4] == "A/film"
+
+
+def test_a_mount_that_hangs_is_told_of_and_the_others_follow(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "z").mkdir(parents=True)
+    (root / "z" / "file").touch()
+
+    async def scenario() -> list[Part]:
+        storage = LocalStorage(root, deadline_seconds=0.5)
+        try:
+            return [part async for part in storage.descend(Name(()))]
+        finally:
+            await storage.close()
+
+    with frozen_mount(root / "nas") as mount:
+        (mount.source / "film").touch()
+        mount.freeze()
+        parts = asyncio.run(scenario())
+    troubles = [(part.folder.last, type(part.trouble)) for part in parts if part.trouble]
+    assert troubles == [(b"nas", Unavailable)]
+    assert [entry.segment for part in parts for entry in part.entries] == [b"nas", b"z", b"file"]
