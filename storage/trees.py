@@ -25,7 +25,7 @@ from storage.errors import (
 )
 from storage.folders import HiddenNames
 from storage.lease import Lease
-from storage.names import Name
+from storage.names import MAX_NAME_BYTES, RESERVED_FIRST_SEGMENT, Name
 from storage.pools import BoundedPool, local_pool
 from storage.routing import Place, Router
 from storage.walk import AtMountPoint
@@ -88,15 +88,22 @@ class _OpenFolder:
         """The first names as look tells them, and the others, in the order of their bytes."""
         with self._lease as fileno, os.scandir(fileno) as entries:
             names = sorted(
-                os.fsencode(entry.name)
+                segment
                 for entry in entries
                 if hidden is HiddenNames.SHOW or not entry.name.startswith(".")
+                if self._can_be_asked_for(segment := os.fsencode(entry.name))
             )
         looked = self.look(names[:_ENTRIES_PER_CALL])
         others = names[_ENTRIES_PER_CALL:]
         if not others:
             self.release()  # while in this thread: most folders are small
         return looked, others
+
+    def _can_be_asked_for(self, segment: bytes) -> bool:
+        """Whether Name.child takes it, which would cost more than all else that is done here."""
+        if not self._name.segments:
+            return segment != RESERVED_FIRST_SEGMENT
+        return len(self._name.relative) + 1 + len(segment) <= MAX_NAME_BYTES
 
     def look(self, names: list[bytes]) -> list[_Looked]:
         """What the names mean now, without those that mean nothing that is handed out."""

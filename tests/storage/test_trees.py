@@ -166,6 +166,27 @@ def test_a_circle_of_links_ends(tmp_path: Path) -> None:
     assert paths(walk(tmp_path, "a")) == ["/", "file", "up/"]
 
 
+def test_what_cannot_be_asked_for_is_left_out(tmp_path: Path) -> None:
+    """`-` in the root is the service's own; a path has 4,095 bytes at most."""
+    make(tmp_path, "-", "a/-")
+    assert paths(walk(tmp_path)) == ["/", "a/", "a/-"]
+
+
+def test_names_that_are_too_long_together_are_left_out(tmp_path: Path) -> None:
+    deep, folder = [], os.open(tmp_path, os.O_RDONLY)
+    for _ in range(16):  # 16 * 250 + 15 slashes = 4,015 bytes
+        deep.append("d" * 250)
+        os.mkdir(deep[-1], dir_fd=folder)
+        below = os.open(deep[-1], os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    for name in ("f" * 79, "g" * 80):  # with the slash before it 4,095 and 4,096 bytes
+        os.close(os.open(name, os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    files = [entry.path[-1] for entry in walk(tmp_path) if entry.state is not None]
+    assert files == [b"f" * 79]
+
+
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
     make(tmp_path, "file")
     with pytest.raises(NotAFolder):

@@ -1,109 +1,31 @@
-"""A request for an archive and its answer, without a server: what is sent, refused, and cut."""
+"""A request for an archive and its answer, without a server: what is sent and what refused."""
 
-import asyncio
 import io
 import os
 import tarfile
 import zipfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from starlette.types import Message, Scope
+from starlette.types import Message
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
-from fileserve.site.archives import ArchiveLimits, archive_size, send_archive
+from fileserve.site.archives import ArchiveLimits, archive_size
 from storage.errors import NotFound
 from storage.local import LocalStorage
 from storage.names import parse_os_path
-from tests.fileserve.recording_send import RecordingSend, http_scope, no_more_request
-
-NO_LIMITS = ArchiveLimits()
-MIB = 1 << 20
-LARGE = bytes(range(256)) * 4096  # 1 MiB: more than what is read together with others
-CONTROL = ((b"cache-control", b"no-cache"), (b"x-content-type-options", b"nosniff"))
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A root with a folder `set`: small, large, empty and executable files, an empty folder."""
-    (tmp_path / "set" / "sub" / "void").mkdir(parents=True)
-    (tmp_path / "set" / "small.txt").write_bytes(b"small\n")
-    (tmp_path / "set" / "empty").write_bytes(b"")
-    (tmp_path / "set" / "run.sh").write_bytes(b"#!/bin/sh\n")
-    (tmp_path / "set" / "run.sh").chmod(0o755)
-    (tmp_path / "set" / "large.bin").write_bytes(LARGE)
-    (tmp_path / "set" / "sub" / "holes").write_bytes(b"")
-    os.truncate(tmp_path / "set" / "sub" / "holes", 3 * MIB)
-    (tmp_path / "file").write_bytes(b"file")
-    return tmp_path
-
-
-class Sending(RecordingSend):
-    """Takes zero-copy slices, too, as the server would; before tells what happens ahead of each."""
-
-    def __init__(self, before: Callable[[Message], object] = lambda message: None) -> None:
-        super().__init__()
-        self._before = before
-
-    async def __call__(self, message: Message) -> None:
-        self._before(message)
-        if message["type"] == "http.response.zerocopysend":
-            fileno = message["file"].fileno()
-            body = os.pread(fileno, message["count"], message["offset"])
-            if len(body) < message["count"]:
-                raise TransferCut(EndCause.SHRANK)
-            message = {"type": "http.response.body", "body": body, "more_body": True}
-        await super().__call__(message)
-
-
-def scope_of(method: str = "GET", *, is_zero_copy: bool = True, **fields: str) -> Scope:
-    extensions = {"http.response.zerocopysend": {}} if is_zero_copy else {}
-    return {**http_scope(method, "/set/?archive=zip", **fields), "extensions": extensions}
-
-
-def with_storage(
-    root: Path, work: Callable[[LocalStorage], Awaitable[None]], *chunked: str
-) -> None:
-    """Run work with the storage of root; files below the names in chunked are read in threads."""
-
-    async def run() -> None:
-        storage = LocalStorage(root, chunked=[parse_os_path(name) for name in chunked])
-        try:
-            await work(storage)
-        finally:
-            await storage.close()
-
-    asyncio.run(run())
-
-
-async def ask(  # noqa: PLR0917 - a question has many sides
-    storage: LocalStorage,
-    scope: Scope,
-    form: str = "zip",
-    folder: str = "set",
-    limits: ArchiveLimits = NO_LIMITS,
-    send: Sending | None = None,
-) -> Sending:
-    send = send or Sending()
-    name = parse_os_path(folder)
-    await send_archive(scope, no_more_request, send, storage, name, form, limits, CONTROL)
-    return send
-
-
-def answer(root: Path, form: str = "zip", folder: str = "set", **fields: str) -> Sending:
-    """The answer to one GET."""
-    return answers(root, scope_of(**fields), form=form, folder=folder)
-
-
-def answers(root: Path, scope: Scope, **asked: object) -> Sending:
-    found: list[Sending] = []
-
-    async def work(storage: LocalStorage) -> None:
-        found.append(await ask(storage, scope, **asked))  # type: ignore[arg-type]
-
-    with_storage(root, work)
-    return found[0]
+from tests.fileserve.archives.asked import (
+    LARGE,
+    MIB,
+    NO_LIMITS,
+    Sending,
+    answer,
+    answers,
+    ask,
+    scope_of,
+    with_storage,
+)
 
 
 def test_a_zip_holds_what_the_folder_holds(root: Path) -> None:
@@ -312,128 +234,6 @@ def test_limits_allow_what_they_name(root: Path) -> None:
 def test_what_is_not_there_is_the_sites_to_answer(root: Path) -> None:
     with pytest.raises(NotFound):
         answer(root, folder="missing")
-
-
-def _at_large(message: Message, change: Callable[[], object], done: list[bool]) -> None:
-    """Change once, while the large member is on its way."""
-    if message["type"] == "http.response.zerocopysend" and not done:
-        done.append(True)
-        change()
-
-
-MID_WAY: list[tuple[Callable[[Path], object], str]] = [
-    (lambda folder: (folder / "large.bin").write_bytes(LARGE[::-1]), "what-is-sent-is-rewritten"),
-    (lambda folder: os.truncate(folder / "large.bin", 10), "what-is-sent-shrinks"),
-    (lambda folder: (folder / "small.txt").write_text("SMALL\n"), "what-follows-is-rewritten"),
-    (lambda folder: (folder / "small.txt").unlink(), "what-follows-vanishes"),
-    (lambda folder: os.truncate(folder / "sub" / "holes", 5), "what-follows-shrinks"),
-    (
-        lambda folder: (folder / "sub" / "holes").write_bytes(b"x" * 3 * MIB),
-        "what-follows-is-other",
-    ),
-    (lambda folder: (folder / "sub" / "holes").unlink(), "what-follows-far-behind-vanishes"),
-]
-
-
-@pytest.mark.parametrize("form", ["zip", "tar"])
-@pytest.mark.parametrize("change", [c[0] for c in MID_WAY], ids=[c[1] for c in MID_WAY])
-def test_a_member_that_changes_on_the_way_cuts_the_archive(
-    root: Path, form: str, change: Callable[[Path], object]
-) -> None:
-    whole, done = answer(root, form).content, []  # type: tuple[bytes, list[bool]]
-    sending = Sending(lambda message: _at_large(message, lambda: change(root / "set"), done))
-
-    async def work(storage: LocalStorage) -> None:
-        with pytest.raises(TransferCut) as cut:
-            await ask(storage, scope_of(), form, send=sending)
-        assert cut.value.cause in (EndCause.CHANGED, EndCause.SHRANK)
-
-    with_storage(root, work)
-    assert done
-    assert not sending.is_complete
-    # Of a file that changed before its turn came, not one byte is sent.
-    until_now = whole.index(LARGE) + len(LARGE)
-    assert whole[until_now:].startswith(sending.content[until_now:])
-
-
-def test_a_file_that_is_added_on_the_way_does_not_matter(root: Path) -> None:
-    whole, done = answer(root).content, []  # type: tuple[bytes, list[bool]]
-    add = (root / "set" / "sub" / "later").write_bytes
-    sending = Sending(lambda message: _at_large(message, lambda: add(b"later"), done))
-
-    async def work(storage: LocalStorage) -> None:
-        assert (await ask(storage, scope_of(), send=sending)).content == whole
-
-    with_storage(root, work)
-
-
-def test_equal_requests_that_wait_share_one_walk(root: Path) -> None:
-    async def work(storage: LocalStorage) -> None:
-        sent = await asyncio.gather(*(ask(storage, scope_of()) for _ in range(8)))
-        assert len({one.content for one in sent}) == 1
-        assert {one.status for one in sent} == {200}
-
-    with_storage(root, work)
-
-
-def test_a_client_that_leaves_does_not_end_the_walk_of_others(root: Path) -> None:
-    async def work(storage: LocalStorage) -> None:
-        leaving = asyncio.create_task(ask(storage, scope_of()))
-        staying = asyncio.create_task(ask(storage, scope_of()))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        assert (await staying).status == 200
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-        assert (await ask(storage, scope_of())).status == 200
-
-    with_storage(root, work)
-
-
-def test_a_request_after_a_walk_sees_what_is_there_now(root: Path) -> None:
-    """Also when all who waited for an earlier walk have left in its midst."""
-
-    async def work(storage: LocalStorage) -> None:
-        leaving = asyncio.create_task(ask(storage, scope_of()))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        before = await ask(storage, scope_of("HEAD"))
-        (root / "set" / "new").write_bytes(b"new")
-        after = await ask(storage, scope_of("HEAD"))
-        assert before.fields["etag"] != after.fields["etag"]
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-
-    with_storage(root, work)
-
-
-def test_limits_of_one_request_are_not_those_of_another(root: Path) -> None:
-    async def work(storage: LocalStorage) -> None:
-        narrow, wide = await asyncio.gather(
-            ask(storage, scope_of(), limits=ArchiveLimits(members=1)), ask(storage, scope_of())
-        )
-        assert (narrow.status, wide.status) == (403, 200)
-
-    with_storage(root, work)
-
-
-def test_many_who_need_the_same_sums_get_them(root: Path) -> None:
-    whole = answer(root).content
-    directory = whole.index(b"PK\x01\x02")
-
-    async def work(storage: LocalStorage) -> None:
-        part = scope_of(range=f"bytes={directory}-")
-        leaving = asyncio.create_task(ask(storage, part))
-        asked = [asyncio.create_task(ask(storage, part)) for _ in range(5)]
-        for _ in range(20):
-            await asyncio.sleep(0)
-        leaving.cancel()
-        for task in asked:
-            assert (await task).content == whole[directory:]
-        with pytest.raises(asyncio.CancelledError):
-            await leaving
-
-    with_storage(root, work)
 
 
 def test_the_size_is_what_will_be_sent(root: Path) -> None:
