@@ -244,7 +244,7 @@ def test_fifty_thousand_entries_leave_in_small_pieces(huge: Path, form: str, mor
     send = Measuring()
     list_folder(LocalStorage(huge), http_scope("GET", f"/?format={form}{more}"), send)
     assert send.rows == 50_000
-    assert send.longest < 192 << 10
+    assert send.longest < 96 << 10
     assert send.last["more_body"] is False
     names = [name for name, _ in send.first["headers"]]
     assert b"etag" not in names
