@@ -80,6 +80,7 @@ def test_a_folder_download_resumes_after_the_server_was_killed(
     assert sent <= size - arrived / 2, "the client began anew"
     tested = _finish(["unzip", "-tq", str(target)])
     assert tested.returncode == 0, tested.stdout + tested.stderr
+    target.unlink()
 
 
 def test_a_folder_that_changed_between_two_parts_is_never_mixed(tmp_path: Path) -> None:

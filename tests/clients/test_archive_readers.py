@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -247,6 +248,7 @@ def test_more_members_than_65535(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
     with zipfile.ZipFile(archive) as opened:
         assert len(opened.namelist()) == 66_000 + 66 + 1
+    shutil.rmtree(tmp_path / "set")
 
 
 @pytest.mark.skipif(not IS_BIG, reason="FILESERVE_TEST_BIG=1 reads 9 GiB of zeros")
@@ -262,3 +264,4 @@ def test_programs_read_members_beyond_8_gib(tmp_path: Path, form: str) -> None:
         require(command[0])
         done = subprocess.run([*command, archive], capture_output=True, timeout=600, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+    archive.unlink()
