@@ -226,9 +226,9 @@ def _actions(url: str, family: Family) -> str:
     """View, download and copy, as far as there is something to view, download or copy."""
     if family is Family.LINK:
         return ""
-    copy = "<button class=more aria-label=More></button>"
+    copy = "<button class=more>More</button>"
     if family is Family.FOLDER:
         return copy
     word = VIEW_WORDS.get(family)
     view = f'<a class=view href="{url}?view">{word}</a>' if word else ""
-    return f'{view}<a class=get href="{url}?download" aria-label=Download></a>{copy}'
+    return f'{view}<a class=get href="{url}?download">Download</a>{copy}'

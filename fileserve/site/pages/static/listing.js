@@ -29,9 +29,11 @@ function sortByClick(event) {
   const link = event.target.closest("a");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
-  const query = new URL(link.href).searchParams;
+  const { search } = link;
+  const query = new URLSearchParams(search);
   sortRows(table, query.get("sort"), query.get("order"));
-  if (!field?.defaultValue) history.replaceState(null, "", link.search);
+  // What a search found is sorted here only; a reload searches again.
+  if (!field?.defaultValue) history.replaceState(null, "", search);
   status.textContent = `Sorted by ${query.get("sort")}, ${query.get("order")}ending`;
 }
 

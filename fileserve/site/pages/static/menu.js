@@ -55,7 +55,7 @@ function rowOf([tool, text]) {
   button.dataset.copy = text;
   button.setAttribute("aria-label", `Copy ${tool}`);
   const code = element("code", { title: text }, text);
-  return element("div", {}, element("dt", {}, tool), element("dd", {}, code), button);
+  return element("div", {}, element("dt", {}, tool), element("dd", {}, code, button));
 }
 
 function element(tag, properties, ...children) {
