@@ -3,9 +3,9 @@
 import asyncio
 import os
 import stat
-from dataclasses import dataclass
 from enum import Enum
 from io import FileIO
+from typing import NamedTuple
 
 from aiofiles.threadpool import wrap
 from aiofiles.threadpool.binary import AsyncFileIO
@@ -24,9 +24,11 @@ class Sending(Enum):
     CHUNKED = "chunked"
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What changes whenever a file's bytes do; times in nanoseconds since 1970."""
+class Fingerprint(NamedTuple):
+    """What changes whenever a file's bytes do; times in nanoseconds since 1970.
+
+    A tuple, since one is made and hashed for each request: a third of a frozen dataclass's cost.
+    """
 
     size: int
     modified_ns: int
@@ -39,11 +41,11 @@ class _LeasedFile(FileIO):
 
     def __init__(self, fileno: int, lease: Lease) -> None:
         super().__init__(fileno, "rb", closefd=False)
-        self._lease = lease
+        self.lease = lease
         self.offset = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        with self._lease as fileno:
+        with self.lease as fileno:
             return os.pread(fileno, size or 0, self.offset)
 
 
@@ -58,7 +60,6 @@ class Blob:
         "_file",
         "_fileno",
         "_is_closed",
-        "_lease",
         "_pool",
         "_what",
         "complete_length",
@@ -83,10 +84,9 @@ class Blob:
         self.zero_copy = sending is Sending.ZERO_COPY
         self._what = what
         self._pool = pool
-        self._lease = Lease(fileno)
         # Making a file object asks the file system for its status: on a network mount now, in
-        # the mount's thread, on a local one only if it is needed.
-        self._file = None if pool is None else _LeasedFile(fileno, self._lease)
+        # the mount's thread, on a local one only if a thread is to read from it.
+        self._file = None if pool is None else _LeasedFile(fileno, Lease(fileno))
         self._is_closed = False
 
     @classmethod
@@ -113,6 +113,14 @@ class Blob:
             os.close(fileno)
             raise
 
+    @classmethod
+    def try_adopt(cls, fileno: int, name: Name) -> "Blob | None":
+        """As adopt for a local file; None, and fileno closed, for whatever else it is."""
+        try:
+            return cls.adopt(fileno, name)
+        except (IsFolder, NotFound, OSError):
+            return None
+
     def fileno(self) -> int:
         """The open descriptor, for sendfile."""
         return self._fileno
@@ -125,7 +133,7 @@ class Blob:
         if self._is_closed:
             raise ValueError("the file is closed")
         if self._file is None:
-            self._file = _LeasedFile(self._fileno, self._lease)
+            self._file = _LeasedFile(self._fileno, Lease(self._fileno))
         pool = self._pool or cold_pool()
         loop = asyncio.get_running_loop()
         self._file.offset = offset
@@ -136,6 +144,10 @@ class Blob:
             raise from_os_error(error, _display(self._what)) from error
 
     async def close(self) -> None:
+        """As close_at_once: nothing here waits for the file system."""
+        self.close_at_once()
+
+    def close_at_once(self) -> None:
         """Let go of the file, at once for the caller; may be called twice.
 
         What may take long is left to a thread: close(2) on a network mount, and freeing the
@@ -154,7 +166,13 @@ class Blob:
     def release(self) -> None:
         """Close in this thread, however long it takes."""
         self._is_closed = True
-        self._lease.release()
+        if self._file is not None:
+            self._file.lease.release()
+        else:
+            # No thread has seen the descriptor.
+            descriptor, self._fileno = self._fileno, -1
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def _not_a_file(status: os.stat_result, what: Name | str) -> IsFolder | NotFound:
