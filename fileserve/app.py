@@ -18,8 +18,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fileserve.delivery.direct import Delivery
+from fileserve.delivery.request_parser import RequestHead
+from fileserve.operations.following import FollowedAnswer, Following
 from fileserve.operations.logs import log_access, logging_through_thread
-from fileserve.operations.transfers import TransferRegistry
+from fileserve.operations.transfers import Transfer, TransferRegistry
 from fileserve.problems import problem, render_problem
 from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
@@ -50,21 +53,22 @@ class Site(FastAPI):
             redirect_slashes=False,
             exception_handlers={HTTPException: _answer_http_exception},
         )
-        self.files: ASGIApp = FileSite(settings, storage)
+        self.files = FileSite(settings, storage)
         self.state.settings = settings
         self.state.storage = storage
         self.state.is_draining = False
-        self._transfers = TransferRegistry()
-        self.state.transfers = self._transfers
-        self._writes_access_log = settings.access_log
+        self.state.transfers = TransferRegistry()
+        log = log_access if settings.access_log else None
+        self._follow = Following(self.state.transfers, log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send each request to its application, and follow it to its end."""
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        app = super().__call__ if _is_own_page(scope) else self.files
-        transfer = self._transfers.begin(scope, send)
+        app: ASGIApp = super().__call__ if _is_own_page(scope) else self.files
+        transfer = Transfer.of_scope(scope, send)
+        self._follow.begin(transfer)
         error: BaseException | None = None
         try:
             await app(scope, receive, transfer.send)
@@ -72,9 +76,15 @@ class Site(FastAPI):
             error = raised
             raise
         finally:
-            self._transfers.end(transfer, error)
-            if self._writes_access_log:
-                log_access(transfer)
+            self._follow.end(transfer, error)
+
+    def answer_at_once(self, request: RequestHead, client: str) -> Delivery | None:
+        """The answer to a plain request for a file, without ASGI (see delivery.direct)."""
+        answer = self.files.plan_at_once(request)
+        if answer is None:
+            return None
+        plan, blob = answer
+        return FollowedAnswer(plan, blob, request, client, self._follow)
 
 
 def _is_own_page(scope: Scope) -> bool:

@@ -61,6 +61,15 @@ class Root:
                     raise
         return Walk(self.fileno, self._step, self.symlinks, name.segments).open(flags)
 
+    def try_open_same_mount(self, name: Name, flags: int) -> int | None:
+        """As open_same_mount where one openat2 call says all; None wherever it does not."""
+        if not self._has_openat2:
+            return None
+        try:
+            return openat2(self.fileno, name.relative, flags, self._resolve)
+        except OSError:
+            return None
+
     def open_beyond(self, crossing: CrossesMount, flags: int) -> int:
         """As open_same_mount, for the rest of a way that crossing cut short at a mount point.
 

@@ -4,10 +4,9 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from io import FileIO
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from aiofiles.threadpool import wrap
 from aiofiles.threadpool.binary import AsyncFileIO
@@ -28,9 +27,11 @@ class Sending(Enum):
     CHUNKED = "chunked"
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What changes whenever a file's bytes do; times in nanoseconds since 1970."""
+class Fingerprint(NamedTuple):
+    """What changes whenever a file's bytes do; times in nanoseconds since 1970.
+
+    A tuple, since one is made and hashed for each request: a third of a frozen dataclass's cost.
+    """
 
     size: int
     modified_ns: int
@@ -85,10 +86,10 @@ class Blob:
         self.zero_copy = sending is Sending.ZERO_COPY
         self._what = what
         self._pool = pool
-        self._lease = Lease(fileno)
+        self._lease: Lease | None = None
         # Making a file object asks the file system for its status: on a network mount now, in
-        # the mount's thread, on a local one only if it is needed.
-        self._file = None if pool is None else _LeasedFile(fileno, self._lease)
+        # the mount's thread, on a local one only if a thread is to read from it.
+        self._file = None if pool is None else _LeasedFile(fileno, self._shared())
         self._is_closed = False
 
     @classmethod
@@ -115,6 +116,14 @@ class Blob:
             os.close(fileno)
             raise
 
+    @classmethod
+    def try_adopt(cls, fileno: int, name: Name) -> "Blob | None":
+        """As adopt for a local file; None, and fileno closed, for whatever else it is."""
+        try:
+            return cls.adopt(fileno, name)
+        except (IsFolder, NotFound, OSError):
+            return None
+
     def fileno(self) -> int:
         """The open descriptor, for sendfile."""
         return self._fileno
@@ -127,7 +136,7 @@ class Blob:
         if self._is_closed:
             raise ValueError("the file is closed")
         if self._file is None:
-            self._file = _LeasedFile(self._fileno, self._lease)
+            self._file = _LeasedFile(self._fileno, self._shared())
         pool = self._pool or cold_pool()
         loop = asyncio.get_running_loop()
         self._file.offset = offset
@@ -137,12 +146,18 @@ class Blob:
         except OSError as error:
             raise from_os_error(error, _display(self._what)) from error
 
+    def _shared(self) -> Lease:
+        """The descriptor as threads may use it; most files are never seen by one."""
+        if self._lease is None:
+            self._lease = Lease(self._fileno)
+        return self._lease
+
     async def run(self, call: Callable[[int], T]) -> T:
         """What call makes of the descriptor, in a thread that may wait for the file's mount.
 
         Raises as read does.  The descriptor stays open until call ends, whoever closes the file.
         """
-        lease = self._lease
+        lease = self._shared()
 
         def leased() -> T:
             with lease as fileno:
@@ -160,6 +175,10 @@ class Blob:
         return fingerprint_of(await self.run(os.fstat))
 
     async def close(self) -> None:
+        """As close_at_once: nothing here waits for the file system."""
+        self.close_at_once()
+
+    def close_at_once(self) -> None:
         """Let go of the file, at once for the caller; may be called twice.
 
         What may take long is left to a thread: close(2) on a network mount, and freeing the
@@ -178,7 +197,13 @@ class Blob:
     def release(self) -> None:
         """Close in this thread, however long it takes."""
         self._is_closed = True
-        self._lease.release()
+        if self._lease is not None:
+            self._lease.release()
+        else:
+            # No thread has seen the descriptor.
+            descriptor, self._fileno = self._fileno, -1
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def fingerprint_of(status: os.stat_result) -> Fingerprint:

@@ -110,6 +110,16 @@ class LocalStorage:
             name, _READ, partial(self._make_blob, name), discard=Blob.release
         )
 
+    def try_open(self, name: Name) -> Blob | None:
+        """The file name means now, open, if that can be told at once; the caller closes it.
+
+        None for everything that open() has to refuse, to look at twice or to wait for.
+        """
+        if self._overrides or (self._hidden is HiddenNames.REFUSE and name.is_hidden):
+            return None
+        descriptor = self._router.try_open(name, _READ)
+        return None if descriptor is None else Blob.try_adopt(descriptor, name)
+
     async def list(self, name: Name, order: Order = BY_NAME) -> AsyncGenerator[Batch, None]:
         """The entries of a folder in batches of at most 500.
 

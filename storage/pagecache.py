@@ -14,8 +14,10 @@ from functools import cache
 from storage.mounts import MEMORY_FILE_SYSTEMS, MountTable, mount_id
 from storage.pools import BoundedPool
 
-# Readahead works in windows of about this size: one byte tells for all of it.
-PROBE_EVERY_BYTES = 128 << 10
+# A file that is read for the first time is in memory up to some place, and a window of it when
+# its last byte is.  In between it is looked at so often: a window that another reader left has
+# about the size of the kernel's readahead, but each look costs as much as sending 8 KiB.
+PROBE_EVERY_BYTES = 512 << 10
 _SCRATCH_BYTES = 128 << 10
 _COLD_THREADS = 8
 
@@ -50,9 +52,7 @@ def is_resident(fd: int, offset: int, length: int) -> Residency:
             os.preadv(fd, _PROBE, position, _NOWAIT)
             if position >= last:
                 return Residency.HOT
-            # The last byte of the next sub-window, or of the whole.
-            next_end = (position + 1) // PROBE_EVERY_BYTES * PROBE_EVERY_BYTES
-            position = min(next_end + PROBE_EVERY_BYTES - 1, last)
+            position = min(position + PROBE_EVERY_BYTES, last)
     except BlockingIOError:
         return Residency.COLD
     except OSError as error:

@@ -90,6 +90,12 @@ class Router:
         except OSError as error:
             raise from_os_error(error, name.display) from error
 
+    def try_open(self, name: Name, flags: int) -> int | None:
+        """A new descriptor of name if it is there, on the root's own local mount; else None."""
+        if self._network_root is not None:
+            return None
+        return self.root.try_open_same_mount(name, flags)
+
     def open_near(self, name: Name, flags: int, prefix: tuple[bytes, ...]) -> int:
         """A new descriptor of name if it lies on the root's mount or on the one at prefix.
 

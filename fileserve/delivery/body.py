@@ -1,8 +1,7 @@
 """A body as a sequence of segments: bytes, slices of open files, stretches of archives."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fileserve.http.ranges import Span
 
@@ -21,8 +20,7 @@ class OpenFile(Protocol):
         """Return up to ``length`` bytes from ``offset``; empty only at the end of the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(NamedTuple):
     """The bytes ``[start, stop)`` of an open file."""
 
     file: OpenFile
@@ -41,8 +39,7 @@ class Series(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
+class Stretch(NamedTuple):
     """The bytes ``[start, stop)`` of a series."""
 
     series: Series
@@ -65,8 +62,7 @@ def _cut(segment: Segment, start: int, stop: int) -> Segment:
     return Slice(segment.file, segment.start + start, segment.start + stop)
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """Segments in the order in which they are sent; ``length`` is their sum in bytes."""
 
     segments: tuple[Segment, ...]

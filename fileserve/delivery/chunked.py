@@ -15,6 +15,11 @@ from storage.errors import StorageError
 
 # Two of these are in memory for one transfer: one on its way out, one being read.
 CHUNK_BYTES = 256 << 10
+# A chunk costs two changes of thread, whatever its length: while few transfers run, chunks are
+# four times as long, so that the memory for all is the same.
+LONG_CHUNK_BYTES = 1 << 20
+_FEW_TRANSFERS = 8
+_running: set[object] = set()
 
 
 class ChunkedResponse(StreamingResponse):
@@ -40,7 +45,7 @@ class ChunkedResponse(StreamingResponse):
 
 
 async def chunks(body: Body) -> AsyncGenerator[bytes, None]:
-    """Yield ``body`` in chunks of at most CHUNK_BYTES, reading one ahead of the consumer.
+    """Yield ``body`` in chunks of at most LONG_CHUNK_BYTES, reading one ahead of the consumer.
 
     Raises TransferCut, with cause SHRANK when a file ends before its slice
     and UNAVAILABLE when a read fails.
@@ -51,6 +56,8 @@ async def chunks(body: Body) -> AsyncGenerator[bytes, None]:
                 yield chunk
         return
     pieces = _pieces(body)
+    transfer = object()
+    _running.add(transfer)
     upcoming = _begin(next(pieces, None))
     try:
         while upcoming is not None:
@@ -58,6 +65,7 @@ async def chunks(body: Body) -> AsyncGenerator[bytes, None]:
             upcoming = _begin(next(pieces, None))
             yield chunk
     finally:
+        _running.discard(transfer)
         if upcoming is not None:
             upcoming.cancel()
 
@@ -87,8 +95,12 @@ def _pieces(body: Body) -> Iterator[bytes | Slice]:
             assert isinstance(segment, bytes)  # stretches are sent one by one
             yield segment
             continue
-        for start in range(segment.start, segment.stop, CHUNK_BYTES):
-            yield Slice(segment.file, start, min(start + CHUNK_BYTES, segment.stop))
+        start = segment.start
+        while start < segment.stop:
+            length = LONG_CHUNK_BYTES if len(_running) <= _FEW_TRANSFERS else CHUNK_BYTES
+            stop = min(start + length, segment.stop)
+            yield Slice(segment.file, start, stop)
+            start = stop
 
 
 def _begin(piece: bytes | Slice | None) -> asyncio.Future[bytes] | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fileserve.delivery.body import EMPTY, Body, Segment, body_of
 from fileserve.http import multipart
@@ -25,28 +26,56 @@ _ACCEPT_RANGES: Field = (b"accept-ranges", b"bytes")
 
 
 @dataclass(frozen=True, slots=True)
-class Representation:
-    """The selected representation (RFC 9110 section 3.2) of one GET or HEAD.
+class Description:
+    """What is said of a representation, whichever part of it is sent.
 
     ``metadata`` are fields that describe its bytes and go with 200 and 206
     only; ``control`` fields (Cache-Control, Vary, CORS ...) go with every
-    answer, 304 included (section 15.4.5).
+    answer, 304 included (section 15.4.5).  ``common`` are all those of 200
+    and 206 that are the same for the whole and for each single part.
     """
 
-    body: Body
     validators: Validators
     media_type: str
-    metadata: tuple[Field, ...] = ()
-    control: tuple[Field, ...] = ()
+    control: tuple[Field, ...]
+    metadata: tuple[Field, ...]
+    common: tuple[Field, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is sent: a status, the response fields with Content-Length, and the body."""
+def describe(
+    validators: Validators,
+    media_type: str,
+    metadata: tuple[Field, ...] = (),
+    control: tuple[Field, ...] = (),
+) -> Description:
+    """Return the description that these make, which may be kept while the validators hold."""
+    common = _common_fields(validators, media_type, metadata, control)
+    return Description(validators, media_type, control, metadata, common)
+
+
+class Representation(NamedTuple):
+    """The selected representation (RFC 9110 section 3.2) of one GET or HEAD."""
+
+    body: Body
+    description: Description
+
+
+class Plan(NamedTuple):
+    """What is sent: a status, the response fields with Content-Length, and the body.
+
+    ``common`` fields follow ``own``; they are the same object for every
+    answer with that description, so that their encoding can be kept.
+    """
 
     status: int
-    fields: list[Field]
+    own: tuple[Field, ...]
+    common: tuple[Field, ...]
     body: Body
+
+    @property
+    def fields(self) -> list[Field]:
+        """All response fields, in the order in which they are sent."""
+        return [*self.own, *self.common]
 
 
 def request_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -85,13 +114,13 @@ def make_plan(
     multipart/byteranges answer; it must not occur in the representation.
     HEAD ignores Range (section 14.2) and gets the fields of the 200.
     """
-    current = representation.validators
+    current = representation.description.validators
     if not _CONDITIONAL_NAMES.isdisjoint(fields):
         match evaluate(parse_conditions(fields, now), current):
             case Verdict.FAILED:
                 return _refused(method, 412, "Precondition Failed", representation, [])
             case Verdict.NOT_MODIFIED:
-                return Plan(304, [_etag(current), *representation.control], EMPTY)
+                return Plan(304, (_etag(current),), representation.description.control, EMPTY)
     asked = fields.get("range")
     if asked is None or method == "HEAD" or not range_applies(fields.get("if-range"), current, now):
         return _whole(method, representation)
@@ -113,44 +142,53 @@ def _etag(validators: Validators) -> Field:
     return (b"etag", str(validators.etag).encode("latin-1"))
 
 
-def _common(representation: Representation, media_type: str, length: int) -> list[Field]:
-    validators = representation.validators
-    return [
+def _common_fields(
+    validators: Validators,
+    media_type: str,
+    metadata: tuple[Field, ...],
+    control: tuple[Field, ...],
+) -> tuple[Field, ...]:
+    return (
         (b"content-type", media_type.encode("latin-1")),
-        (b"content-length", b"%d" % length),
         _ACCEPT_RANGES,
         _etag(validators),
         (b"last-modified", format_http_date(validators.last_modified).encode()),
-        *representation.metadata,
-        *representation.control,
-    ]
+        *metadata,
+        *control,
+    )
+
+
+def _length(body: Body) -> Field:
+    return (b"content-length", b"%d" % body.length)
 
 
 def _whole(method: str, representation: Representation) -> Plan:
     body = representation.body
-    fields = _common(representation, representation.media_type, body.length)
-    return Plan(200, fields, EMPTY if method == "HEAD" else body)
+    sent = EMPTY if method == "HEAD" else body
+    return Plan(200, (_length(body),), representation.description.common, sent)
 
 
 def _one_part(span: Span, representation: Representation) -> Plan:
     part = representation.body.cut(span)
-    fields = _common(representation, representation.media_type, part.length)
     position = content_range(span, representation.body.length)
-    fields.append((b"content-range", position.encode()))
-    return Plan(206, fields, part)
+    own = (_length(part), (b"content-range", position.encode()))
+    return Plan(206, own, representation.description.common, part)
 
 
 def _several_parts(spans: list[Span], representation: Representation, boundary: str) -> Plan:
-    complete = representation.body
+    complete, description = representation
     segments: list[Segment] = []
     for span in spans:
-        head = multipart.part_head(boundary, span, complete.length, representation.media_type)
+        head = multipart.part_head(boundary, span, complete.length, description.media_type)
         segments.append(head)
         segments.extend(complete.cut(span).segments)
     segments.append(multipart.closing(boundary))
     body = body_of(segments)
     media_type = multipart.content_type(boundary)
-    return Plan(206, _common(representation, media_type, body.length), body)
+    common = _common_fields(
+        description.validators, media_type, description.metadata, description.control
+    )
+    return Plan(206, (_length(body),), common, body)
 
 
 def _refused(
@@ -158,12 +196,13 @@ def _refused(
 ) -> Plan:
     problem = {"type": "about:blank", "title": title, "status": status}
     text = json.dumps(problem).encode()
-    head = [
+    own = (
         (b"content-type", b"application/problem+json"),
         (b"content-length", b"%d" % len(text)),
         # A cache that kept it would answer other clients with it (RFC 9111 section 3).
         (b"cache-control", b"no-store"),
         *fields,
-        *(field for field in representation.control if field[0] != b"cache-control"),
-    ]
-    return Plan(status, head, EMPTY if method == "HEAD" else body_of([text]))
+    )
+    control = representation.description.control
+    common = tuple(field for field in control if field[0] != b"cache-control")
+    return Plan(status, own, common, EMPTY if method == "HEAD" else body_of([text]))

@@ -3,9 +3,9 @@
 import http
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
+from typing import NamedTuple
 
 Field = tuple[bytes, bytes]
 
@@ -36,8 +36,7 @@ class Persistence(Enum):
     CLOSE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseHead:
+class ResponseHead(NamedTuple):
     """An encoded head, and what it promised; content_length is 0 where framing is not LENGTH."""
 
     encoded: bytes
@@ -81,6 +80,31 @@ def compose_head(
     return ResponseHead(b"".join(lines), framing, promised, persistence)
 
 
+def compose_planned_head(
+    status: int,
+    own: tuple[Field, ...],
+    common: tuple[Field, ...],
+    *,
+    version: str,
+    default_fields: bytes,
+    persistence: Persistence,
+) -> bytes:
+    """Return the encoded head of a response that needs no other framing than its own fields say.
+
+    own are this response's, made of numbers and constants.  common are sent again and again, so
+    that their encoding is kept; RuntimeError for one that cannot be sent.
+    """
+    return b"".join(
+        (
+            _STATUS_LINES[status],
+            default_fields,
+            *[b"%b: %b\r\n" % field for field in own],
+            _lines(common),
+            _last_lines(Framing.LENGTH, persistence, version),
+        )
+    )
+
+
 def _choose_framing(status: int, length: int | None, *, method: str, version: str) -> Framing:
     if method == "HEAD" or status in (204, 304):
         return Framing.NO_CONTENT
@@ -96,6 +120,11 @@ def _last_lines(framing: Framing, persistence: Persistence, version: str) -> byt
     if version == "1.0":
         return coding + b"connection: keep-alive\r\n\r\n"
     return coding + b"\r\n"
+
+
+@lru_cache(maxsize=1024)
+def _lines(fields: tuple[Field, ...]) -> bytes:
+    return b"".join(_field_line(name, value)[0] for name, value in fields)
 
 
 @lru_cache(maxsize=4096)

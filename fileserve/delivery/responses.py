@@ -9,10 +9,17 @@ from starlette.responses import FileResponse as StarletteFileResponse
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from fileserve.delivery.body import Slice, body_of
+from fileserve.delivery.body import EMPTY, Body, Slice
 from fileserve.delivery.chunked import ChunkedResponse
 from fileserve.delivery.directness import leads_to
-from fileserve.delivery.plan import Field, Plan, Representation, make_plan, request_fields
+from fileserve.delivery.plan import (
+    Field,
+    Plan,
+    Representation,
+    describe,
+    make_plan,
+    request_fields,
+)
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from fileserve.delivery.transfer import transfer
 from fileserve.http.validators import (
@@ -39,6 +46,12 @@ _CONTROL = frozenset({b"cache-control", b"content-location", b"expires", b"vary"
 def new_boundary() -> str:
     """Return a multipart boundary that no file contains but by a chance of 1 in 2**96."""
     return secrets.token_hex(12)
+
+
+def whole_body(blob: Blob) -> Body:
+    """Return the body that is the whole file."""
+    length = blob.complete_length
+    return Body((Slice(blob, 0, length),), length) if length else EMPTY
 
 
 def validators_of(blob: Blob, now: float) -> Validators:
@@ -106,7 +119,7 @@ class FileResponse(StarletteFileResponse):
             boundary=new_boundary() if "," in fields.get("range", "") else "",
         )
         if plan.status == 200:
-            return Plan(self.status_code, plan.fields, plan.body)
+            return plan._replace(status=self.status_code)
         return plan
 
     def _representation(self, blob: Blob, now: float) -> Representation:
@@ -118,11 +131,13 @@ class FileResponse(StarletteFileResponse):
             elif field[0] not in _COMPUTED:
                 metadata.append(field)
         return Representation(
-            body_of([Slice(blob, 0, blob.complete_length)] if blob.complete_length else []),
-            _replaced(validators_of(blob, now), self.headers, now),
-            self.headers.get("content-type", "application/octet-stream"),
-            tuple(metadata),
-            tuple(control),
+            whole_body(blob),
+            describe(
+                _replaced(validators_of(blob, now), self.headers, now),
+                self.headers.get("content-type", "application/octet-stream"),
+                tuple(metadata),
+                tuple(control),
+            ),
         )
 
 

@@ -41,7 +41,8 @@ def request_scope(
         "path": root_path + _decoded(head.target.raw_path),
         "raw_path": root_path.encode() + head.target.raw_path,
         "query_string": head.target.query,
-        "headers": head.fields,
+        # A copy: an application may change its scope, and the parser remembers the head.
+        "headers": list(head.fields),
         "state": dict(state),
         "extensions": extensions,
     }

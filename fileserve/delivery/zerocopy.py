@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Coroutine
 from functools import lru_cache
 from typing import ClassVar, cast
 
@@ -16,9 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from fileserve.delivery.direct import AnswerAtOnce, DirectExchange
 from fileserve.delivery.exchange import Exchange, refuse
 from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.delivery.plan import Plan
 from fileserve.delivery.request_parser import RequestHead, RequestParser
+from fileserve.delivery.response_head import Persistence, compose_planned_head
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION, connection_scope, request_scope
 from fileserve.delivery.socket_writer import SocketWriter
 from fileserve.delivery.sweeper import Sweeper, sweeper_of
@@ -75,8 +79,10 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._has_place = True
 
         self._watch = Watch(self.limits, self._loop.time())
-        self._answering: Exchange | None = None
-        self._arriving: Exchange | None = None
+        self._answer_at_once: AnswerAtOnce | None = getattr(self._app, "answer_at_once", None)
+        self._at_once: RequestHead | None = None
+        self._answering: Exchange | DirectExchange | None = None
+        self._arriving: Exchange | DirectExchange | None = None
         self._waiting: deque[tuple[Exchange, ASGIApp]] = deque()
         self._backlog = b""
         self._backlog_start = 0
@@ -107,6 +113,9 @@ class ZeroCopyProtocol(asyncio.Protocol):
             self.abort()
             return
         self._connection_scope = connection_scope(transport, self._config.root_path)
+        client = self._connection_scope["client"]
+        self._client = str(client[0]) if isinstance(client, tuple) else ""
+        self._configured_fields = _encoded_fields(tuple(self._config.encoded_headers))
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         self._sweeper = sweeper_of(self._server_state, self._loop)
         self._sweeper.add(self, self.limits.tick_seconds)
@@ -175,6 +184,11 @@ class ZeroCopyProtocol(asyncio.Protocol):
             self._backlog_start = self._parser.feed(self._backlog, self._backlog_start)
             if self._backlog_start == len(self._backlog):
                 self._forget_backlog()
+            if self._at_once is not None:
+                head, self._at_once = self._at_once, None
+                if self._sends_directly(head):
+                    # What follows has its turn when this was sent: exchange_ended sees to it.
+                    return
         if self._waiting:
             self._pause_reading()
 
@@ -185,6 +199,65 @@ class ZeroCopyProtocol(asyncio.Protocol):
 
     def request_begins(self, head: RequestHead) -> None:
         """Answer a request in its turn."""
+        if self._may_be_answered_at_once(head):
+            self._at_once = head
+            return
+        self._begin(head)
+
+    def _may_be_answered_at_once(self, head: RequestHead) -> bool:
+        return (
+            self._answer_at_once is not None
+            and self._answering is None
+            and not head.has_content
+            and head.target.scheme is None
+            and not self._is_tls
+            and self._has_place
+        )
+
+    def _sends_directly(self, head: RequestHead) -> bool:
+        """Answer a whole request from here; or begin it the ordinary way, and return False."""
+        try:
+            exchange = self._direct_exchange(head)
+        except Exception:  # noqa: BLE001 - a fault of ours: logged, and answered the ordinary way
+            _log.exception("%r could not be answered at once", head.target.raw_path)
+            exchange = None
+        if exchange is None:
+            self._begin(head)
+            self.request_ends()
+            return False
+        self._answering = self._arriving = exchange
+        if not exchange.send_now():
+            self._enter(Stage.RESPONDING)
+            self._follow(exchange.finish())
+        return True
+
+    def _direct_exchange(self, head: RequestHead) -> DirectExchange | None:
+        if self._answer_at_once is None or isinstance(self.writer, TransportWriter):
+            return None
+        delivery = self._answer_at_once(head, self._client)
+        if delivery is None:
+            return None
+        try:
+            encoded, persistence = self._compose(head, delivery.plan)
+            return DirectExchange(self, self.writer, delivery, encoded, persistence)
+        except BaseException:
+            delivery.end()
+            raise
+
+    def _compose(self, head: RequestHead, plan: Plan) -> tuple[bytes, Persistence]:
+        keeps_alive = head.keeps_alive and not self._is_draining
+        persistence = Persistence.KEEP_ALIVE if keeps_alive else Persistence.CLOSE
+        encoded = compose_planned_head(
+            plan.status,
+            plan.own,
+            plan.common,
+            version=head.version,
+            default_fields=self.default_fields(),
+            persistence=persistence,
+        )
+        return encoded, persistence
+
+    def _begin(self, head: RequestHead) -> None:
         exchange = self._exchange(head, keeps_alive=head.keeps_alive and not self._is_draining)
         if head.target.scheme == b"https" and not self._is_tls:
             # RFC 9110 section 7.4: an https resource is not this connection's to give away.
@@ -195,7 +268,9 @@ class ZeroCopyProtocol(asyncio.Protocol):
         """Answer a request that cannot be served, in its turn, and end the connection."""
         self._refuses_input = True
         nothing = RequestTarget(b"/", b"", None)
-        head = RequestHead("1.1", method, nothing, [], expects_continue=False, keeps_alive=False)
+        head = RequestHead(
+            "1.1", method, nothing, [], expects_continue=False, keeps_alive=False, has_content=False
+        )
         exchange = self._exchange(head, keeps_alive=False)
         exchange.end_content()
         exchange.refuse(refusal)
@@ -227,7 +302,9 @@ class ZeroCopyProtocol(asyncio.Protocol):
         """End the connection after the answer: what follows may be in the new protocol."""
         self._refuses_input = True
         self._forget_backlog()
-        if self._arriving is not None:
+        if self._at_once is not None:
+            self._at_once = self._at_once._replace(keeps_alive=False)
+        elif self._arriving is not None:
             self._arriving.keeps_alive = False
 
     def _exchange(self, head: RequestHead, *, keeps_alive: bool) -> Exchange:
@@ -254,7 +331,10 @@ class ZeroCopyProtocol(asyncio.Protocol):
     def _answer(self, exchange: Exchange, app: ASGIApp) -> None:
         self._answering = exchange
         self._enter(Stage.RESPONDING)
-        task = self._loop.create_task(exchange.run(app))
+        self._follow(exchange.run(app))
+
+    def _follow(self, answering: Coroutine[object, object, None]) -> None:
+        task = self._loop.create_task(answering)
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)
 
@@ -264,10 +344,11 @@ class ZeroCopyProtocol(asyncio.Protocol):
         uvicorn's own list is renewed by a tick: it can be older than a
         Last-Modified, and stands still during a drain.
         """
-        configured = _encoded_fields(tuple(self._config.encoded_headers))
-        return configured + _date_line(int(time.time())) if self._config.date_header else configured
+        if not self._config.date_header:
+            return self._configured_fields
+        return self._configured_fields + _date_line(int(time.time()))
 
-    def exchange_ended(self, exchange: Exchange) -> None:
+    def exchange_ended(self, exchange: Exchange | DirectExchange) -> None:
         """Start the next request, wait for one, or close."""
         self._server_state.total_requests += 1
         self._answering = None
@@ -294,7 +375,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
             self._loop.call_soon(self._parse_backlog)
         self.resume_reading()
 
-    def _end(self, exchange: Exchange) -> None:
+    def _end(self, exchange: Exchange | DirectExchange) -> None:
         """Close; while the client may still be sending, read and drop for a moment first."""
         may_send_more = self._refuses_input or self._backlog or not exchange.has_whole_request
         self._waiting.clear()

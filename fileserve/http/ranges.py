@@ -10,7 +10,7 @@ Inclusive ends live only in IntRange and in the text of content_range; a Span is
 
 import re
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 # After merging.  Every part of a multipart answer costs a head of about 150 bytes, so a list
 # that still has more parts than this is no seek of a player but an amplification attempt.
@@ -30,8 +30,7 @@ OPTIONAL_WHITESPACE = " \t"
 _ONE_INT_RANGE = re.compile(r"bytes=([0-9]{1,18})-([0-9]{1,18})?").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """The bytes [start, stop) of a representation; never empty."""
 
     start: int
@@ -69,6 +68,10 @@ def selected_spans(field_value: str, complete_length: int) -> list[Span] | None:
     """
     if complete_length == 0:
         return None
+    simple = _ONE_INT_RANGE(field_value)
+    if simple is not None:
+        # What nearly all clients send, read in one go.
+        return _one_span(int(simple[1]), simple[2], complete_length)
     specs = parse_range(field_value)
     if specs is None:
         return None
@@ -78,6 +81,14 @@ def selected_spans(field_value: str, complete_length: int) -> list[Span] | None:
     return merged if len(merged) <= MAX_SPANS else None
 
 
+def _one_span(first_pos: int, last_digits: str | None, complete_length: int) -> list[Span] | None:
+    stop = int(last_digits) + 1 if last_digits else complete_length
+    if last_digits and stop <= first_pos:
+        return None  # inverted
+    stop = min(stop, complete_length)
+    return [Span(first_pos, stop)] if first_pos < stop else []
+
+
 def parse_range(field_value: str) -> tuple[RangeSpec, ...] | None:
     """The range-specs of a Range field, or None if the field is to be ignored (section 14.2).
 
@@ -85,12 +96,6 @@ def parse_range(field_value: str) -> tuple[RangeSpec, ...] | None:
     sets of more than MAX_ELEMENTS.  Empty list elements and whitespace around elements are
     allowed (section 5.6.1.2).
     """
-    simple = _ONE_INT_RANGE(field_value)
-    if simple is not None:
-        # What nearly all clients send, read in one go.
-        first_pos, last_pos = int(simple[1]), int(simple[2]) if simple[2] else None
-        is_inverted = last_pos is not None and last_pos < first_pos
-        return None if is_inverted else (IntRange(first_pos, last_pos),)
     unit, equals, range_set = field_value.strip(OPTIONAL_WHITESPACE).partition("=")
     if not equals or unit.lower() != "bytes":
         return None

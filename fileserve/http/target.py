@@ -8,8 +8,8 @@ uri-host      = IP-literal / IPv4address / reg-name
 """
 
 import re
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv6Address
+from typing import NamedTuple
 
 ROOT_PATH = b"/"
 WHOLE_SERVER = b"*"
@@ -32,8 +32,7 @@ _HOST = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RequestTarget:
+class RequestTarget(NamedTuple):
     """raw_path is still percent-encoded and begins with a slash, or is `*` for the whole server.
 
     query is without its question mark, b"" also if there is none.  authority and scheme are

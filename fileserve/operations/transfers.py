@@ -2,7 +2,8 @@
 
 import time
 from asyncio import CancelledError
-from typing import Protocol, cast
+from collections.abc import Iterable
+from typing import Protocol
 
 from starlette.types import Message, Scope, Send
 
@@ -31,11 +32,11 @@ class Transfer:
 
     __slots__ = (
         "_counted_bytes",
-        "_exchange",
         "_is_complete",
         "_send",
         "client",
         "end_cause",
+        "exchange",
         "method",
         "range_field",
         "started",
@@ -44,28 +45,46 @@ class Transfer:
         "target",
     )
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        extensions = scope.get("extensions")
-        self._exchange: Exchange | None = extensions.get(EXCHANGE_EXTENSION) if extensions else None
-        self._send = send
+    def __init__(
+        self,
+        client: str,
+        method: str,
+        target: bytes,
+        range_field: bytes | None,
+    ) -> None:
+        self.exchange: Exchange | None = None
+        self._send: Send | None = None
         self._counted_bytes = 0
         self._is_complete = False
-        client = scope.get("client")
         # Empty where the peer has no address: a Unix socket.
-        self.client: str = client[0] if client else ""
-        self.method: str = scope["method"]
+        self.client = client
+        self.method = method
         # Still percent-encoded.  Without the query: that may hold a secret.
-        self.target: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
-        self.range_field: bytes | None = _range_field(scope)
+        self.target = target
+        self.range_field = range_field
         self.status: int | None = None
         self.end_cause: EndCause | None = None
         self.started = time.perf_counter()
         self.stopped: float | None = None
 
+    @classmethod
+    def of_scope(cls, scope: Scope, send: Send) -> "Transfer":
+        """The transfer of an ASGI request."""
+        client = scope.get("client")
+        transfer = cls(
+            client[0] if client else "",
+            scope["method"],
+            scope.get("raw_path") or scope["path"].encode("utf-8"),
+            range_field(scope["headers"]),
+        )
+        transfer.exchange = (scope.get("extensions") or {}).get(EXCHANGE_EXTENSION)
+        transfer._send = send
+        return transfer
+
     @property
     def body_bytes_sent(self) -> int:
         """Bytes of content really sent so far, or given to a server that does not tell."""
-        exchange = self._exchange
+        exchange = self.exchange
         return self._counted_bytes if exchange is None else exchange.body_bytes_sent
 
     @property
@@ -76,6 +95,7 @@ class Transfer:
 
     async def send(self, message: Message) -> None:
         """ASGI send: passes the message on and notes what it says."""
+        assert self._send is not None, "this transfer has no ASGI messages"
         kind = message["type"]
         if kind == "http.response.start":
             self.status = message["status"]
@@ -93,11 +113,11 @@ class Transfer:
         """Note the end and its cause; error is what the application raised, if it did."""
         self.stopped = time.perf_counter()
         cause: EndCause | None = None
-        if self._exchange is not None:
-            cause = self._exchange.end_cause
-            self._counted_bytes = self._exchange.body_bytes_sent
+        if self.exchange is not None:
+            cause = self.exchange.end_cause
+            self._counted_bytes = self.exchange.body_bytes_sent
             # A line that waits to be written must not keep the request alive.
-            self._exchange = None
+            self.exchange = None
         self.end_cause = cause if cause is not None else self._cause_by(error)
         if self.status is None and self.end_cause is EndCause.FAILED:
             # What every server answers then.
@@ -118,11 +138,11 @@ class Transfer:
                 return EndCause.FAILED
 
 
-def _range_field(scope: Scope) -> bytes | None:
+def range_field(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     """The Range field value as the client sent it; None without one."""
-    for key, value in scope["headers"]:
+    for key, value in headers:
         if key == b"range":
-            return cast("bytes", value)
+            return value
     return None
 
 
@@ -141,11 +161,9 @@ class TransferRegistry:
         """A snapshot, longest running first."""
         return sorted(self._running, key=lambda transfer: transfer.started)
 
-    def begin(self, scope: Scope, send: Send) -> Transfer:
-        """A new running transfer, to be ended by end()."""
-        transfer = Transfer(scope, send)
+    def begin(self, transfer: Transfer) -> None:
+        """Take note that it runs; to be ended by end()."""
         self._running.add(transfer)
-        return transfer
 
     def end(self, transfer: Transfer, error: BaseException | None) -> None:
         """Note that it ended; error is what the application raised, if it did."""

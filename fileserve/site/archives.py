@@ -6,7 +6,14 @@ from weakref import WeakKeyDictionary
 from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.body import Stretch, body_of
-from fileserve.delivery.plan import Field, Plan, Representation, make_plan, request_fields
+from fileserve.delivery.plan import (
+    Field,
+    Plan,
+    Representation,
+    describe,
+    make_plan,
+    request_fields,
+)
 from fileserve.delivery.responses import new_boundary
 from fileserve.delivery.transfer import transfer
 from fileserve.http.disposition import Disposition, content_disposition
@@ -101,15 +108,14 @@ def _plan(
     now = time.time()
     asked = _trustworthy(request_fields(scope["headers"]))
     named = content_disposition(Disposition.ATTACHMENT, laid_out.file_name)
+    validators = Validators(
+        EntityTag(laid_out.opaque_tag, is_weak=False),
+        last_modified(laid_out.table.newest_ns, now),
+    )
+    metadata = ((b"content-disposition", named.encode("latin-1")),)
     representation = Representation(
         body_of([Stretch(body, 0, laid_out.layout.length)]),
-        Validators(
-            EntityTag(laid_out.opaque_tag, is_weak=False),
-            last_modified(laid_out.table.newest_ns, now),
-        ),
-        laid_out.form.media_type,
-        ((b"content-disposition", named.encode("latin-1")),),
-        control,
+        describe(validators, laid_out.form.media_type, metadata, control),
     )
     boundary = new_boundary() if "," in asked.get("range", "") else ""
     return make_plan(scope["method"], asked, representation, now=now, boundary=boundary)

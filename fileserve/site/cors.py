@@ -4,11 +4,12 @@ Nothing, unless `cors_origins` names their origin.  Credentials are never allowe
 wherever the files themselves are meant for everybody.
 """
 
-from starlette.types import Scope
+from collections.abc import Iterable
 
 from fileserve.settings import Settings
 
-Fields = list[tuple[bytes, bytes]]
+Field = tuple[bytes, bytes]
+Fields = list[Field]
 
 EXPOSED_FIELDS = (
     b"Accept-Ranges, Content-Range, Content-Length, ETag, Last-Modified, Content-Disposition"
@@ -19,8 +20,8 @@ ALLOWED_METHODS = b"GET, HEAD, OPTIONS"
 PREFLIGHT_MAX_AGE_SECONDS = 7_200
 
 
-def cors_fields(settings: Settings, scope: Scope) -> Fields:
-    """The CORS fields of the response to scope, as an ASGI header list; empty when CORS is off.
+def cors_fields(settings: Settings, method: str, headers: Iterable[Field]) -> Fields:
+    """The CORS fields of the response to a request, as its headers ask; none when CORS is off.
 
     With listed origins `Vary: Origin` is there whether or not this request has an Origin: a
     cache must not hand one origin's answer to another.
@@ -29,18 +30,18 @@ def cors_fields(settings: Settings, scope: Scope) -> Fields:
     if not origins:
         return []
     if "*" in origins:
-        return [(b"access-control-allow-origin", b"*"), *_permissions(scope)]
+        return [(b"access-control-allow-origin", b"*"), *_permissions(method, headers)]
     fields: Fields = [(b"vary", b"Origin")]
-    origin = _field(scope, b"origin")
+    origin = _field(headers, b"origin")
     if origin is not None and origin.decode("latin-1") in origins:
-        fields += [(b"access-control-allow-origin", origin), *_permissions(scope)]
+        fields += [(b"access-control-allow-origin", origin), *_permissions(method, headers)]
     return fields
 
 
-def _permissions(scope: Scope) -> Fields:
+def _permissions(method: str, headers: Iterable[Field]) -> Fields:
     """What an allowed origin may read, or ask for when this is a preflight (section 3.2.2)."""
     is_preflight = (
-        scope["method"] == "OPTIONS" and _field(scope, b"access-control-request-method") is not None
+        method == "OPTIONS" and _field(headers, b"access-control-request-method") is not None
     )
     if not is_preflight:
         return [(b"access-control-expose-headers", EXPOSED_FIELDS)]
@@ -51,5 +52,5 @@ def _permissions(scope: Scope) -> Fields:
     ]
 
 
-def _field(scope: Scope, name: bytes) -> bytes | None:
-    return next((value for key, value in scope["headers"] if key == name), None)
+def _field(headers: Iterable[Field], name: bytes) -> bytes | None:
+    return next((value for key, value in headers if key == name), None)

@@ -2,26 +2,39 @@
 
 import time
 import urllib.parse
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 
 from starlette.types import Receive, Scope, Send
 
-from fileserve.delivery.body import Slice, body_of
-from fileserve.delivery.plan import Field, Representation, make_plan, request_fields
-from fileserve.delivery.responses import new_boundary, validators_of
+from fileserve.delivery.plan import (
+    Description,
+    Field,
+    Plan,
+    Representation,
+    describe,
+    make_plan,
+    request_fields,
+)
+from fileserve.delivery.request_parser import RequestHead
+from fileserve.delivery.responses import new_boundary, whole_body
 from fileserve.delivery.transfer import transfer
 from fileserve.http.disposition import Disposition, content_disposition
 from fileserve.http.media_types import is_active, media_type
+from fileserve.http.validators import Validators, last_modified, strong_entity_tag
 from fileserve.problems import Problem, problem, problem_for, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
 from fileserve.site.listing import send_listing
-from storage.blob import Blob
-from storage.errors import IsFolder, NotFound, StorageError
+from storage.blob import Blob, Fingerprint
+from storage.errors import IsFolder, NameRefused, NotFound, StorageError
 from storage.local import LocalStorage
 from storage.names import Name, RequestedPath, parse_request_path
 
+# Their texts: an Enum's own hash is a function in Python.
+_INLINE, _ATTACHMENT = Disposition.INLINE.value, Disposition.ATTACHMENT.value
+_READING = {b"GET": "GET", b"HEAD": "HEAD"}
 _ALLOW: Field = (b"allow", b"GET, HEAD, OPTIONS")
 # Scripts of a served page would run as this site; in a sandbox they have no origin and do not run.
 _SANDBOX: Field = (b"content-security-policy", b"sandbox")
@@ -33,6 +46,7 @@ class FileSite:
     def __init__(self, settings: Settings, storage: LocalStorage) -> None:
         self._settings = settings
         self._storage = storage
+        self._has_cors = bool(settings.cors_origins)
         self._control: tuple[Field, ...] = (
             (b"cache-control", settings.cache_control.encode("latin-1")),
             (b"x-content-type-options", b"nosniff"),
@@ -64,29 +78,62 @@ class FileSite:
         finally:
             await blob.close()
 
+    def plan_at_once(self, request: RequestHead) -> tuple[Plan, Blob] | None:
+        """The answer to a request for a file that can be opened without waiting.
+
+        The caller closes the Blob.  None for everything else: __call__ answers it.
+        """
+        method, target = request.method, request.target
+        if target.query or method not in _READING:
+            return None
+        try:
+            requested = parse_request_path(target.raw_path)
+        except NameRefused:
+            return None
+        if requested.wants_folder:
+            return None
+        blob = self._storage.try_open(requested.name)
+        if blob is None:
+            return None
+        try:
+            plan = self._plan(blob, requested.name, _INLINE, _READING[method], request.fields)
+        except BaseException:
+            blob.close_at_once()
+            raise
+        return plan, blob
+
     async def _send_file(
         self, blob: Blob, name: Name, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        now = time.time()
-        fields = request_fields(scope["headers"])
-        kind, metadata = _described(name.last, _disposition(scope["query_string"]))
-        length = blob.complete_length
-        representation = Representation(
-            body_of([Slice(blob, 0, length)] if length else []),
-            validators_of(blob, now),
-            kind,
-            metadata,
-            (*self._control, *cors_fields(self._settings, scope)),
-        )
-        boundary = new_boundary() if "," in fields.get("range", "") else ""
-        plan = make_plan(scope["method"], fields, representation, now=now, boundary=boundary)
+        disposition = _disposition(scope["query_string"])
+        plan = self._plan(blob, name, disposition, scope["method"], scope["headers"])
         await transfer(plan, scope, receive, send)
+
+    def _plan(
+        self,
+        blob: Blob,
+        name: Name,
+        disposition: str,
+        method: str,
+        headers: Iterable[Field],
+    ) -> Plan:
+        now = time.time()
+        fingerprint = blob.fingerprint
+        modified = last_modified(fingerprint.modified_ns, now)
+        control = self._control
+        if self._has_cors:
+            control = (*control, *cors_fields(self._settings, method, headers))
+        description = _description(name.last, disposition, fingerprint, modified, control)
+        fields = request_fields(headers)
+        boundary = new_boundary() if "," in fields.get("range", "") else ""
+        representation = Representation(whole_body(blob), description)
+        return make_plan(method, fields, representation, now=now, boundary=boundary)
 
     async def _send_folder(
         self, requested: RequestedPath, scope: Scope, receive: Receive, send: Send
     ) -> None:
         if requested.wants_folder:
-            cors = cors_fields(self._settings, scope)
+            cors = self._cors(scope)
             await send_listing(scope, receive, send, self._storage, requested.name, cors)
             return
         # Links in the page are relative to the folder, so its URL ends in a slash.
@@ -97,14 +144,14 @@ class FileSite:
             (b"location", location.encode("latin-1")),
             (b"content-length", b"0"),
             *self._control,
-            *cors_fields(self._settings, scope),
+            *self._cors(scope),
         ]
         await send({"type": "http.response.start", "status": 301, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
 
     async def _refuse(self, scope: Scope, send: Send, refusal: Problem) -> None:
         """Send a refusal that scripts of allowed origins can read, too."""
-        fields = (*refusal.fields, *cors_fields(self._settings, scope))
+        fields = (*refusal.fields, *self._cors(scope))
         await send_problem(scope, send, replace(refusal, fields=fields))
 
     async def _send_no_content(self, scope: Scope, send: Send) -> None:
@@ -113,9 +160,12 @@ class FileSite:
             detail = "Files and folders are read with GET and HEAD."
             await self._refuse(scope, send, problem(405, detail, _ALLOW))
             return
-        fields = [_ALLOW, *cors_fields(self._settings, scope)]
+        fields = [_ALLOW, *self._cors(scope)]
         await send({"type": "http.response.start", "status": 204, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
+
+    def _cors(self, scope: Scope) -> list[Field]:
+        return cors_fields(self._settings, scope["method"], scope["headers"])
 
 
 def _raw_path(scope: Scope) -> bytes:
@@ -125,11 +175,31 @@ def _raw_path(scope: Scope) -> bytes:
     return bytes(raw_path.removeprefix(root_path) or b"/")
 
 
-def _disposition(query: bytes) -> Disposition:
+def _disposition(query: bytes) -> str:
     if not query:
-        return Disposition.INLINE
+        return _INLINE
     keys = [parameter.partition(b"=")[0] for parameter in query.split(b"&")]
-    return Disposition.ATTACHMENT if b"download" in keys else Disposition.INLINE
+    return _ATTACHMENT if b"download" in keys else _INLINE
+
+
+@lru_cache(maxsize=1024)
+def _description(
+    file_name: bytes,
+    disposition: str,
+    fingerprint: Fingerprint,
+    modified: int,
+    control: tuple[Field, ...],
+) -> Description:
+    """What all answers about a file in one state have in common.
+
+    A function of what fstat has just said of the open descriptor (invariants I1 and I8):
+    nothing is known here of the file itself.
+    """
+    kind, metadata = _described(file_name, Disposition(disposition))
+    etag = strong_entity_tag(
+        fingerprint.size, fingerprint.modified_ns, fingerprint.changed_ns, fingerprint.inode
+    )
+    return describe(Validators(etag, modified), kind, metadata, control)
 
 
 @lru_cache(maxsize=4096)

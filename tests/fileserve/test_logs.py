@@ -64,7 +64,8 @@ def follow(
     scope = http_scope("GET", target, **fields)
     scope["extensions"] = {EXCHANGE_EXTENSION: exchange} if exchange else {}
     registry = TransferRegistry()
-    transfer = registry.begin(scope, RecordingSend())
+    transfer = Transfer.of_scope(scope, RecordingSend())
+    registry.begin(transfer)
 
     async def send_all() -> None:
         for message in messages:
@@ -125,8 +126,10 @@ def test_a_running_transfer_tells_how_far_it_is() -> None:
     registry = TransferRegistry()
     exchange = TellingExchange(0, None)
     scope = {**http_scope("GET", "/a"), "extensions": {EXCHANGE_EXTENSION: exchange}}
-    first = registry.begin(scope, RecordingSend())
-    second = registry.begin(http_scope("GET", "/b"), RecordingSend())
+    first = Transfer.of_scope(scope, RecordingSend())
+    second = Transfer.of_scope(http_scope("GET", "/b"), RecordingSend())
+    registry.begin(first)
+    registry.begin(second)
     exchange.body_bytes_sent = 99
     assert registry.running() == [first, second]
     assert first.body_bytes_sent == 99
@@ -334,7 +337,7 @@ def test_a_forwarded_address_is_one_word() -> None:
     # Behind a trusted proxy the client's own words can stand where its address should.
     scope = http_scope("GET", "/a")
     scope["client"] = ('1.2.3.4 "GET\n/fake 200' + "x" * 5_000, 0)
-    transfer = Transfer(scope, RecordingSend())
+    transfer = Transfer.of_scope(scope, RecordingSend())
     transfer.end(None)
     words = logs.access_text(transfer).split(" ")
     assert len(words) == 8

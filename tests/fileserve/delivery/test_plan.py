@@ -6,19 +6,22 @@ from hypothesis import strategies as st
 from test_body import FILE, Letters, content_of
 
 from fileserve.delivery.body import Slice, body_of
-from fileserve.delivery.plan import Plan, Representation, make_plan, request_fields
+from fileserve.delivery.plan import Plan, Representation, describe, make_plan, request_fields
 from fileserve.http.validators import EntityTag, Validators
 
 NOW = 1_700_000_000.0
 MODIFIED = 1_600_000_000  # Sun, 13 Sep 2020 12:26:40 GMT
 DATE = "Sun, 13 Sep 2020 12:26:40 GMT"
 BEFORE = "Sun, 13 Sep 2020 12:26:39 GMT"
+VALIDATORS = Validators(EntityTag("v1", is_weak=False), MODIFIED)
 ABCDEFGHIJ = Representation(
     body_of([Slice(FILE, 0, 10)]),
-    Validators(EntityTag("v1", is_weak=False), MODIFIED),
-    "text/plain",
-    metadata=((b"content-disposition", b"inline"),),
-    control=((b"cache-control", b"no-cache"),),
+    describe(
+        VALIDATORS,
+        "text/plain",
+        metadata=((b"content-disposition", b"inline"),),
+        control=((b"cache-control", b"no-cache"),),
+    ),
 )
 
 
@@ -134,7 +137,7 @@ def test_several_ranges_make_one_multipart_body_of_exact_length() -> None:
 
 
 def test_an_empty_file_is_sent_whole_whatever_the_range() -> None:
-    empty = Representation(body_of([]), ABCDEFGHIJ.validators, "text/plain")
+    empty = Representation(body_of([]), describe(VALIDATORS, "text/plain"))
     made = make_plan("GET", {"range": "bytes=0-0"}, empty, now=NOW, boundary="B")
     assert (made.status, field(made, b"content-length")) == (200, b"0")
 
@@ -166,7 +169,7 @@ def test_any_fields_give_a_plan_whose_length_is_announced(ranges: str, tag: str)
 
 def test_many_overlapping_ranges_are_no_larger_than_the_file_and_framing() -> None:
     big = Letters(bytes(10_000))
-    whole = Representation(body_of([Slice(big, 0, 10_000)]), ABCDEFGHIJ.validators, "a/b")
+    whole = Representation(body_of([Slice(big, 0, 10_000)]), describe(VALIDATORS, "a/b"))
     asked = {"range": "bytes=" + ",".join(f"{i}-" for i in range(900))}
     made = make_plan("GET", asked, whole, now=NOW, boundary="B")
     assert made.body.length == 10_000

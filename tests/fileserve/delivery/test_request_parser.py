@@ -254,6 +254,69 @@ def test_an_upgrade_is_ignored_and_told() -> None:
     assert (len(events.heads), events.ends, events.switches) == (1, 1, 1)
 
 
+LINES = st.sampled_from(
+    [
+        b"Range: bytes=0-4\r\n",
+        b"Range: bytes=5-\r\n",
+        b"range: bytes=-9\r\n",
+        b"RANGE: bytes=1-1\r\n",
+        b"Range:bytes=2-2\r\n",
+        b"Range: bytes=3-3 \r\n",
+        b"Range: items=0-4\r\n",
+        b"Range: bytes=" + b"0-0," * 250 + b"\r\n",
+        b" folded\r\n",
+        b"Content-Length: 0\r\n",
+        b"Accept: */*\r\n",
+        b"X: Range: bytes=7-7\r\n",
+        b"Connection: close\r\n",
+        b"Connection: upgrade\r\nUpgrade: h2c\r\n",
+        b"Expect: 100-continue\r\n",
+        HOST,
+        b"Host: b\r\n",
+    ]
+)
+HEADS = st.builds(
+    lambda path, lines: b"GET " + path + b" HTTP/1.1\r\n" + b"".join(lines) + b"\r\n",
+    st.sampled_from([b"/a", b"/b", b"http://c/a"]),
+    st.lists(LINES, max_size=4).flatmap(lambda lines: st.permutations([HOST, *lines])),
+)
+
+
+def by_name(events: Events) -> Events:
+    for head in events.heads:
+        head.fields.sort()
+    return events
+
+
+@given(st.lists(HEADS, min_size=2, max_size=4))
+def test_a_head_means_the_same_whatever_came_before_it(heads: list[bytes]) -> None:
+    events = Events()
+    parser = RequestParser(events, max_header_bytes=1_000, max_target_bytes=300)
+    for head in heads:
+        alone = by_name(read(head))
+        before = len(events.heads), len(events.refusals), events.switches
+        parser.feed(head, 0)
+        by_name(events)
+        assert events.heads[before[0] :] == alone.heads
+        assert events.refusals[before[1] :] == alone.refusals
+        assert events.switches - before[2] == alone.switches
+        if events.refusals or events.switches or not events.heads[-1].keeps_alive:
+            return
+
+
+def test_a_head_with_content_is_followed_by_content_every_time() -> None:
+    events = read(WITH_CONTENT * 3 + WHOLE * 2)
+    assert (events.content, len(events.heads), events.ends) == (b"abc" * 3, 5, 5)
+
+
+def test_a_client_that_asks_for_one_range_after_another_is_understood() -> None:
+    ranges = [b"bytes=0-4", b"bytes=5-", None, b"bytes=-3", b"bytes=0-4"]
+    lines = [b"" if value is None else b"Range: " + value + b"\r\n" for value in ranges]
+    events = read(b"".join(b"GET /a HTTP/1.1\r\n" + HOST + line + b"\r\n" for line in lines))
+    asked = [dict(head.fields).get(b"range") for head in events.heads]
+    assert (asked, events.ends) == (ranges, 5)
+
+
 @given(st.binary(max_size=400))
 def test_garbage_raises_nothing_and_is_refused_at_most_once(garbage: bytes) -> None:
     events = read(garbage)
