@@ -45,6 +45,10 @@ Chunked = Annotated[Texts, _knob(
     _FOLDER, "PATH", "", "Read this path in threads always; may be repeated.")]
 ZeroCopy = Annotated[Texts, _knob(
     _FOLDER, "PATH", "", "Send this path by sendfile whatever its mount; may be repeated.")]
+Index = Annotated[Switch, _knob(
+    _FOLDER, None, "", "Answer a folder with its index.html where it has one.")]
+Robots = Annotated[Text, _knob(
+    _FOLDER, "allow|deny", "allow", "Let search engines index it, or tell them not to.")]
 CacheControl = Annotated[Text, _knob(
     _FOLDER, "TEXT", "no-cache", "Cache-Control of files.")]
 CorsOrigins = Annotated[Texts, _knob(
@@ -67,6 +71,12 @@ TlsCertificate = Annotated[Text, _knob(
 TlsKey = Annotated[Text, _knob(
     _NETWORK, "FILE", "", "PEM file with the private key.")]
 
+ArchiveLimitMembers = Annotated[Number, _knob(
+    _LIMITS, "NUMBER", "", "Most files and folders in one archive; none by default.")]
+ArchiveLimitBytes = Annotated[Number, _knob(
+    _LIMITS, "BYTES", "", "Most bytes in one archive; none by default.")]
+FollowIdle = Annotated[Seconds, _knob(
+    _LIMITS, "SECONDS", "60", "End ?follow after so long without growth.", "--follow-idle")]
 MaxConnections = Annotated[Number, _knob(
     _LIMITS, "NUMBER", "10000", "Connections of one worker at a time; 0 sets no limit.")]
 MaxHeaderBytes = Annotated[Number, _knob(

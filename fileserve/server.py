@@ -135,6 +135,7 @@ class SiteEvents:
 
     def closed(self, load: Load) -> None:
         self._site.state.is_draining = True
+        self._site.files.extras.stopping.set()
         self._closed(load)
 
 

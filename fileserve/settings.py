@@ -119,6 +119,21 @@ class Settings(BaseSettings):
         default=(),
         description="Paths below the root that are sent by sendfile whatever their mount.",
     )
+    index: bool = Field(
+        default=False, description="Answer a folder with its index.html where it has one."
+    )
+    robots: Literal["allow", "deny"] = Field(
+        default="allow", description="Let search engines index what is served, or tell them not to."
+    )
+    archive_limit_members: int | None = Field(
+        default=None, ge=1, description="Most files and folders in one archive."
+    )
+    archive_limit_bytes: int | None = Field(
+        default=None, ge=1, description="Most bytes in one archive."
+    )
+    follow_idle_seconds: Seconds = Field(
+        default=60, description="Seconds without growth after which ?follow ends."
+    )
     cache_control: str = Field(
         default="no-cache",
         pattern=r"^[\x21-\x7e][\x20-\x7e]*$",

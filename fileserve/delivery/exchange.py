@@ -212,7 +212,11 @@ class Exchange:
             self._stream = self._start(message["status"], message.get("headers", ()))
             return
         if kind == "http.response.body":
-            await stream.send_bytes(message.get("body", b""))
+            content = message.get("body", b"")
+            if content or not message.get("more_body", False):
+                await stream.send_bytes(content)
+            else:
+                await stream.send_head()
         elif kind == "http.response.zerocopysend":
             await _send_from_file(stream, message)
         elif kind == "http.response.pathsend":

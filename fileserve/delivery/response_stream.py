@@ -62,6 +62,12 @@ class ResponseStream:
         else:
             await self._writer.write(head + content if head else content)
 
+    async def send_head(self) -> None:
+        """Send the head alone: an empty piece says that the content may take its time."""
+        head, self._unsent_head = self._unsent_head, b""
+        if head:
+            await self._writer.write(head)
+
     async def send_slice(self, descriptor: int, offset: int, count: int) -> None:
         """Send ``count`` bytes of a file from ``offset`` without copying them."""
         if self.head.framing is Framing.NO_CONTENT or count == 0:

@@ -2,7 +2,8 @@
 
 import time
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 
@@ -26,18 +27,27 @@ from fileserve.http.validators import Validators, last_modified, strong_entity_t
 from fileserve.problems import Problem, problem, problem_for, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
+from fileserve.site.extras import Extras
 from fileserve.site.listing import send_listing
+from fileserve.site.manifests import manifest_links
 from storage.blob import Blob, Fingerprint
-from storage.errors import IsFolder, NameRefused, NotFound, StorageError
+from storage.errors import AccessDenied, IsFolder, NameRefused, NotFound, StorageError
 from storage.local import LocalStorage
 from storage.names import Name, RequestedPath, parse_request_path
 
 # Their texts: an Enum's own hash is a function in Python.
 _INLINE, _ATTACHMENT = Disposition.INLINE.value, Disposition.ATTACHMENT.value
 _READING = {b"GET": "GET", b"HEAD": "HEAD"}
+_NO_ROBOTS: Field = (b"x-robots-tag", b"noindex, nofollow")
+INDEX_NAME = b"index.html"
 _ALLOW: Field = (b"allow", b"GET, HEAD, OPTIONS")
 # Scripts of a served page would run as this site; in a sandbox they have no origin and do not run.
 _SANDBOX: Field = (b"content-security-policy", b"sandbox")
+# Where folders are sites, scripts run, but still without this site's origin.
+_SITE_SANDBOX: Field = (
+    b"content-security-policy",
+    b"sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals",
+)
 
 
 class FileSite:
@@ -47,11 +57,17 @@ class FileSite:
         self._settings = settings
         self._storage = storage
         self._has_cors = bool(settings.cors_origins)
+        self._index = INDEX_NAME if settings.index else None
+        self._sandbox = _SITE_SANDBOX if settings.index else _SANDBOX
+        self.extras = Extras(settings, storage)
+        # A search engine that obeys would otherwise fetch every file, and every archive of them.
+        self._robots: tuple[Field, ...] = () if settings.robots == "allow" else (_NO_ROBOTS,)
         self._control: tuple[Field, ...] = (
             (b"cache-control", settings.cache_control.encode("latin-1")),
             (b"x-content-type-options", b"nosniff"),
             # nginx in front would spool into a temporary file, of 1 GiB at the most.
             (b"x-accel-buffering", b"no"),
+            *self._robots,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,6 +121,10 @@ class FileSite:
     async def _send_file(
         self, blob: Blob, name: Name, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        if scope["query_string"]:
+            fields = [*self._control, *self._cors(scope)]
+            if await self.extras.send_of_file(scope, receive, send, name, blob, fields):
+                return
         disposition = _disposition(scope["query_string"])
         plan = self._plan(blob, name, disposition, scope["method"], scope["headers"])
         await transfer(plan, scope, receive, send)
@@ -123,7 +143,9 @@ class FileSite:
         control = self._control
         if self._has_cors:
             control = (*control, *cors_fields(self._settings, method, headers))
-        description = _description(name.last, disposition, fingerprint, modified, control)
+        description = _description(
+            name.last, disposition, fingerprint, modified, control, self._sandbox
+        )
         fields = request_fields(headers)
         boundary = new_boundary() if "," in fields.get("range", "") else ""
         representation = Representation(whole_body(blob), description)
@@ -133,8 +155,7 @@ class FileSite:
         self, requested: RequestedPath, scope: Scope, receive: Receive, send: Send
     ) -> None:
         if requested.wants_folder:
-            cors = self._cors(scope)
-            await send_listing(scope, receive, send, self._storage, requested.name, cors)
+            await self._send_inside(requested.name, scope, receive, send)
             return
         # Links in the page are relative to the folder, so its URL ends in a slash.
         location = scope.get("root_path", "") + requested.name.url_path + "/"
@@ -148,6 +169,29 @@ class FileSite:
         ]
         await send({"type": "http.response.start", "status": 301, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
+
+    async def _send_inside(self, name: Name, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer for what is in a folder: an archive or a manifest of it, its page."""
+        cors = self._cors(scope)
+        if scope["query_string"]:
+            fields = [*self._control, *cors]
+            if await self.extras.send_of_folder(scope, receive, send, name, fields):
+                return
+        elif self._index is not None:
+            with suppress(NotFound, IsFolder, AccessDenied):
+                async with self._opened(name.child(self._index)) as blob:
+                    await self._send_file(blob, name.child(self._index), scope, receive, send)
+                return
+        fields = [*cors, *manifest_links(), *self._robots]
+        await send_listing(scope, receive, send, self._storage, name, fields)
+
+    @asynccontextmanager
+    async def _opened(self, name: Name) -> AsyncGenerator[Blob, None]:
+        blob = await self._storage.open(name)
+        try:
+            yield blob
+        finally:
+            await blob.close()
 
     async def _refuse(self, scope: Scope, send: Send, refusal: Problem) -> None:
         """Send a refusal that scripts of allowed origins can read, too."""
@@ -183,12 +227,13 @@ def _disposition(query: bytes) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _description(
+def _description(  # noqa: PLR0917 - the key of a cache
     file_name: bytes,
     disposition: str,
     fingerprint: Fingerprint,
     modified: int,
     control: tuple[Field, ...],
+    sandbox: Field,
 ) -> Description:
     """What all answers about a file in one state have in common.
 
@@ -196,6 +241,8 @@ def _description(
     nothing is known here of the file itself.
     """
     kind, metadata = _described(file_name, Disposition(disposition))
+    if is_active(kind):
+        metadata = (*metadata, sandbox)
     etag = strong_entity_tag(
         fingerprint.size, fingerprint.modified_ns, fingerprint.changed_ns, fingerprint.inode
     )
@@ -207,5 +254,4 @@ def _described(file_name: bytes, disposition: Disposition) -> tuple[str, tuple[F
     """Return media type and metadata fields: a function of the name alone."""
     kind = media_type(file_name)
     named = content_disposition(disposition, file_name).encode("latin-1")
-    metadata: tuple[Field, ...] = ((b"content-disposition", named),)
-    return kind, (*metadata, _SANDBOX) if is_active(kind) else metadata
+    return kind, ((b"content-disposition", named),)

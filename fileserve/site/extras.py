@@ -1,0 +1,87 @@
+"""What the query of an address asks for beyond the file or the folder itself."""
+
+import asyncio
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from fileserve.delivery.plan import Field
+from fileserve.settings import Settings
+from fileserve.site.archive_plans import ArchiveLimits
+from fileserve.site.archives import send_archive
+from fileserve.site.follow import send_follow
+from fileserve.site.following import FollowLimits
+from fileserve.site.manifests import ManifestSources, send_manifest
+from fileserve.site.view import send_view
+from fileserve.site.webvtt import send_webvtt
+from storage.blob import Blob
+from storage.known_digests import Hasher, KnownDigests
+from storage.local import LocalStorage
+from storage.names import Name
+
+
+class Extras:
+    """Archives and manifests of folders; view pages, subtitles and growth of files.
+
+    Whoever stops the service sets `stopping`: streams that would never end do then.
+    """
+
+    def __init__(self, settings: Settings, storage: LocalStorage) -> None:
+        self.stopping = asyncio.Event()
+        self._storage = storage
+        self._sources = ManifestSources(storage, Hasher(KnownDigests()), settings.public_url)
+        self._follow_limits = FollowLimits(settings.follow_idle_seconds)
+        self._archive_limits = ArchiveLimits(
+            settings.archive_limit_members, settings.archive_limit_bytes
+        )
+
+    async def send_of_folder(
+        self, scope: Scope, receive: Receive, send: Send, name: Name, fields: Sequence[Field]
+    ) -> bool:
+        """Answer a query for something made of a folder; False when it asks for nothing such."""
+        asked = _first_values(scope["query_string"])
+        if (form := asked.get("archive")) is not None:
+            limits = self._archive_limits
+            await send_archive(
+                scope, receive, send, self._storage, name, form, limits, tuple(fields)
+            )
+        elif (form := asked.get("manifest")) is not None:
+            await send_manifest(scope, receive, send, self._sources, name, form, fields)
+        else:
+            return False
+        return True
+
+    async def send_of_file(  # noqa: PLR0917 - three of them are ASGI's own
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        name: Name,
+        blob: Blob,
+        fields: Sequence[Field],
+    ) -> bool:
+        """Answer a query for something made of a file; False when it asks for nothing such.
+
+        blob is the file, open, and stays the caller's.
+        """
+        asked = _first_values(scope["query_string"])
+        storage = self._storage
+        if "view" in asked:
+            await send_view(scope, receive, send, storage, name, fields)
+        elif "vtt" in asked:
+            await send_webvtt(scope, receive, send, storage, name, fields)
+        elif "follow" in asked:
+            limits, stopping = self._follow_limits, self.stopping
+            await send_follow(scope, receive, send, storage, name, blob, limits, stopping, fields)
+        else:
+            return False
+        return True
+
+
+def _first_values(query: bytes) -> dict[str, str]:
+    """The first value of each parameter, '' where it has none."""
+    values: dict[str, str] = {}
+    for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        values.setdefault(key, value)
+    return values
