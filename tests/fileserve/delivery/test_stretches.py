@@ -45,7 +45,7 @@ WHOLE = body_of([b"<", Stretch(Alternating(), 0, 12), b">"])
 
 def sent(body: Body, scope: Scope) -> RecordingSend:
     recording = RecordingSend()
-    asyncio.run(transfer(Plan(200, [], body), scope, no_more_request, recording))
+    asyncio.run(transfer(Plan(200, (), (), body), scope, no_more_request, recording))
     return recording
 
 
