@@ -32,9 +32,9 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 _HTML_MEDIA_TYPE = "text/html"
 
 _STYLE = """
-:root { color-scheme: light dark; --text: #1d232b; --soft: #5b6673; --back: #fbfbfa }
+:root { color-scheme: light dark; --text: #1b2129; --soft: #56616e; --back: #fbfbfa }
 @media (prefers-color-scheme: dark) {
-  :root { --text: #e4e7ea; --soft: #9aa5b1; --back: #15181c }
+  :root { --text: #e6e9ec; --soft: #a0abb7; --back: #14171b }
 }
 body { margin: 0; min-height: 100vh; display: grid; place-content: center; padding: 1.5rem;
   box-sizing: border-box; color: var(--text); background: var(--back);
