@@ -9,6 +9,11 @@ from fileserve.operations.transfers import Transfer, TransferRegistry, range_fie
 from storage.blob import Blob
 
 
+# Whether a file was deleted, so that closing it takes long, is not asked where it was open so
+# briefly: that would be a system call more for each small range.
+_JUST_NOW_SECONDS = 0.01
+
+
 class Following:
     """The registry, and the access log where it is written."""
 
@@ -55,5 +60,10 @@ class FollowedAnswer:
 
     def end(self) -> None:
         """Close the file and write the line."""
-        self._blob.close_at_once()
-        self._following.end(self._transfer, None)
+        try:
+            self._following.end(self._transfer, None)
+        finally:
+            if self._transfer.seconds < _JUST_NOW_SECONDS:
+                self._blob.release()
+            else:
+                self._blob.close_at_once()

@@ -66,7 +66,7 @@ def log_access(transfer: Transfer) -> None:
         return
     handlers = _access_log.handlers
     if len(handlers) == 1 and isinstance(handlers[0], QueuedHandler) and not _access_log.filters:
-        handlers[0].write_access(AccessRecord(transfer))
+        handlers[0].write_access(transfer)
     else:
         # Without Logger.info: it walks the stack for a file name that says nothing here.
         _access_log.handle(AccessRecord(transfer))
@@ -159,7 +159,7 @@ class QueuedHandler(logging.Handler):
         self._reported_lines = 0
         self._is_closed = False
         self._target = target
-        self._format = target.format
+        self._writes_text = isinstance(target.formatter, TextFormatter)
         self._thread = threading.Thread(target=self._write, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -173,15 +173,19 @@ class QueuedHandler(logging.Handler):
         except Exception:  # noqa: BLE001 - a faulty log call must not fail what it tells of
             self.handleError(record)
 
-    def write_access(self, record: AccessRecord) -> None:
-        """As handle, on the event loop's thread: 3 us instead of 6 for each small range.
+    def write_access(self, transfer: Transfer) -> None:
+        """As handle, on the event loop's thread: half the cost, for each small range.
 
-        What it leaves out are the locks and levels of logging; the queue is safe by itself.
+        What it leaves out are the record, the locks and the levels of logging; the queue is safe
+        by itself.
         """
         if self._lines.qsize() >= _QUEUED_LINES:
             self.dropped_lines += 1
+        elif self._writes_text:
+            now = time.time()
+            self._lines.put(f"{_time_text(now)} INFO {access_text(transfer)}")
         else:
-            self._lines.put(self._format(record))
+            self._lines.put(self._target.format(AccessRecord(transfer)))
 
     def close(self) -> None:
         """Let the thread write what is queued, for a second at most: nobody may read it."""
@@ -296,8 +300,12 @@ def _install(handler: logging.Handler) -> None:
 
 
 def _timestamp(record: logging.LogRecord) -> str:
-    second = int(record.created)
-    return f"{_second_text(second)}.{int((record.created - second) * 1000):03d}Z"
+    return _time_text(record.created)
+
+
+def _time_text(moment: float) -> str:
+    second = int(moment)
+    return f"{_second_text(second)}.{int((moment - second) * 1000):03d}Z"
 
 
 @lru_cache(maxsize=4)
