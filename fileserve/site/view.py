@@ -15,6 +15,7 @@ from fileserve.site.listing_entries import quoted, rfc3339
 from fileserve.site.listing_page import crumbs_above, folder_label
 from fileserve.site.neighbours import Neighbours, Subtitles, find_neighbours
 from fileserve.site.pages import PAGE_POLICY, template
+from fileserve.site.unvalidated import is_settled
 from storage.blob import Blob
 from storage.local import LocalStorage
 from storage.names import Name, printable
@@ -84,10 +85,14 @@ async def send_view(  # noqa: PLR0917 - three of them are ASGI's own
     """
     blob = await storage.open(name)
     try:
+        if await is_settled(scope, send, fields):
+            return
         text = await _text_of(blob, name)
     finally:
         await blob.close()
     neighbours = await find_neighbours(storage, name)
+    if await is_settled(scope, send, fields):
+        return
     view = _view_of(name, blob, text, neighbours)
     content = render_view(name, view, scope.get("root_path", "")).encode("utf-8")
     length = (b"content-length", b"%d" % len(content))

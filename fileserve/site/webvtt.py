@@ -6,9 +6,10 @@ from itertools import islice
 
 from starlette.types import Receive, Scope, Send
 
-from fileserve.problems import Field, problem, send_problem
+from fileserve.problems import Field, problem
 from fileserve.site.characters import decode_text
 from fileserve.site.subtitles import webvtt_lines
+from fileserve.site.unvalidated import is_settled, refuse
 from storage.local import LocalStorage
 from storage.names import Name
 
@@ -34,8 +35,8 @@ async def send_webvtt(  # noqa: PLR0917 - three of them are ASGI's own
     before anything was sent.
     """
     if not name.last.lower().endswith(b".srt"):
-        refusal = problem(400, "Only subtitles in an .srt file can be had as WebVTT.", *fields)
-        await send_problem(scope, send, refusal)
+        refusal = problem(400, "Only subtitles in an .srt file can be had as WebVTT.")
+        await refuse(scope, send, refusal, fields)
         return
     blob = await storage.open(name)
     try:
@@ -44,8 +45,12 @@ async def send_webvtt(  # noqa: PLR0917 - three of them are ASGI's own
     finally:
         await blob.close()
     if is_too_large:
-        refusal = problem(400, "This file is too large to be subtitles.", *fields)
-        await send_problem(scope, send, refusal)
+        refusal = problem(400, "This file is too large to be subtitles.")
+        await refuse(scope, send, refusal, fields)
+        return
+    if await is_settled(scope, send, fields):
+        return
+    if await is_settled(scope, send, fields):
         return
     await send({"type": "http.response.start", "status": 200, "headers": [*_FIELDS, *fields]})
     if scope["method"] != "HEAD":

@@ -17,12 +17,14 @@ from storage.local import LocalStorage
 from storage.names import Name, parse_request_path
 
 
-def view(root: Path, path: str, method: str = "GET", root_path: str = "") -> RecordingSend:
+def view(
+    root: Path, path: str, method: str = "GET", root_path: str = "", **asked: str
+) -> RecordingSend:
     send = RecordingSend()
 
     async def run() -> None:
         storage = LocalStorage(root)
-        scope = {**http_scope(method, path), "root_path": root_path}
+        scope = {**http_scope(method, path, **asked), "root_path": root_path}
         name = parse_request_path(path.encode()).name
         try:
             fields = [(b"cache-control", b"no-cache")]
@@ -141,6 +143,22 @@ def test_size_and_date_are_told(tmp_path: Path) -> None:
     shown = page(tmp_path, "/a.bin")
     assert "57.1 GiB (61,300,000,000 bytes)" in shown
     assert '<time datetime="2026-01-02T03:04:05Z">2026-01-02 03:04 UTC</time>' in shown
+
+
+CONDITIONS = [
+    # RFC 9110 sections 13.1.1 to 13.1.4, for what is there but has neither tag nor date.
+    ({"if_none_match": "*"},                                    304),
+    ({"if_none_match": '"a"'},                                  200),
+    ({"if_match": '"a"'},                                       412),
+    ({"if_match": "*"},                                         200),
+    ({"if_unmodified_since": "Mon, 01 Jan 1990 00:00:00 GMT"},  200),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "status"), CONDITIONS)
+def test_conditions_are_judged(tmp_path: Path, asked: dict[str, str], status: int) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"film")
+    assert view(tmp_path, "/a.mp4", **asked).status == status
 
 
 def test_what_is_no_file_is_raised_before_anything_is_sent(tmp_path: Path) -> None:
