@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients.access_log import access_lines, errors_in, wait_for_access_lines
-from tests.clients.programs import not_tested, require, wait_until
+from tests.clients.browsers import PATIENCE, launched_chromium
+from tests.clients.programs import require, wait_until
 from tests.clients.samples import MIB, sha256_of, write_film, write_random
 from tests.running_server import RunningServer, running_server
 
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 FILM_SECONDS = 40
 FILM_BITS_PER_SECOND = 16_000_000
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
-# Milliseconds, as Playwright counts.
-PATIENCE = 60_000
 
 # What a script of a served file would do: tell the server, from the server's own origin.
 _SCRIPT = (
@@ -49,17 +44,8 @@ ACTIVE_TYPES = {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    require("chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        not_tested("the Python package playwright is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=FLAGS, timeout=PATIENCE
-        )
+    with launched_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

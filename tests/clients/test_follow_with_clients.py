@@ -1,7 +1,6 @@
 """A growing file before the eyes of those who look on: curl, and an EventSource in a page."""
 
 import contextlib
-import shutil
 import signal
 import subprocess
 import threading
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clients.access_log import errors_in, wait_for_access_lines
-from tests.clients.programs import PATIENCE_SECONDS, not_tested, require, wait_until
+from tests.clients.browsers import launched_chromium
+from tests.clients.programs import PATIENCE_SECONDS, require, wait_until
 from tests.running_server import RunningServer, running_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 PATIENCE_MILLISECONDS = PATIENCE_SECONDS * 1000
 CURL_PARTIAL = (18, 56)  # curl(1): "partial file", "failure in receiving network data"
 
@@ -111,17 +110,8 @@ def test_a_stop_of_the_server_ends_all_readers_long_before_the_drain_is_over(log
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    require("chromium")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        not_tested("the Python package playwright is not installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=FLAGS, timeout=PATIENCE_MILLISECONDS
-        )
+    with launched_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
