@@ -126,7 +126,7 @@ def test_computations_wait_for_their_turn_and_all_end(tmp_path: Path) -> None:
 STATES = [
     replace(STATE, device=2),
     *(
-        replace(STATE, fingerprint=replace(STATE.fingerprint, **{field: 99}))
+        replace(STATE, fingerprint=STATE.fingerprint._replace(**{field: 99}))
         for field in ("size", "modified_ns", "changed_ns", "inode")
     ),
 ]
