@@ -53,7 +53,7 @@ def parse_follow_request(
     The field Last-Event-ID counts more than the parameter: a browser that connects again asks
     for the same URL.  One that is not ours is ignored, as if it were absent.
     """
-    query = parse_qs(query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=100)
+    query = parse_qs(query_string.decode("latin-1"), keep_blank_values=True)
     first = {key: values[0] for key, values in query.items()}
     start = _parse_start(first)
     if start is None:

@@ -194,6 +194,7 @@ STARTS = [
     ("follow&tail=0", b"", "nothing-of-what-is-there"),
     ("follow&tail=4", b"two\n", "last-bytes"),
     ("follow&tail=8", b"one\ntwo\n", "exactly-all"),
+    ("follow&from=4" + "&more" * 200, b"two\n", "with-many-parameters"),
     ("follow&tail=9999999999999999999", b"one\ntwo\n", "more-than-all"),
 ]
 
