@@ -18,7 +18,8 @@ from storage.crc32 import crc32, crc32_of_zeros, joined_crc32
 # 180 bytes each: 35 MB when full.
 _MAX_WHOLE = 200_000
 _MAX_PARTLY = 2_000
-# Neighbours are joined, so more than this means that somebody asks for crumbs.
+# Neighbours are joined, so more than this means that somebody asks for crumbs: the least are
+# forgotten, they are the cheapest to read again.
 _MAX_PARTS = 256
 _BUFFER_BYTES = 256 << 10  # stays in the processor's cache between the read and the sum
 _KEY = struct.Struct("=QQqqQ")
@@ -43,9 +44,11 @@ class FileState:
 
     @property
     def key(self) -> bytes:
-        """The state in 40 bytes."""
-        of = self.fingerprint
-        return _KEY.pack(self.device, of.size, of.modified_ns, of.changed_ns, of.inode)
+        """The state in 40 bytes, or more for times that 64 bits do not hold."""
+        try:
+            return _KEY.pack(self.device, *self.fingerprint)
+        except struct.error:  # the year 2262 or later, which touch(1) can set
+            return repr((self.device, *self.fingerprint)).encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,15 @@ class Checksums:
             _put(self._whole, key, parts[0].crc32, self._max_whole)
         else:
             _put(self._parts, key, parts, self._max_partly)
+
+    def beginning_at(self, state: FileState, position: int) -> PartialSum | None:
+        """The part known to begin at position; the whole file, if that is known, begins at 0."""
+        whole = self.known(state)
+        if whole is not None:
+            size = state.fingerprint.size
+            return PartialSum(0, size, whole) if position == 0 else None
+        parts = self._parts.get(state.key, ())
+        return next((part for part in parts if part.start == position), None)
 
     def missing(self, state: FileState, start: int, stop: int) -> list[tuple[int, int]]:
         """The parts [start, stop) of the file, within these, whose sums are not known."""
@@ -125,14 +137,16 @@ def _insert(parts: list[PartialSum], part: PartialSum) -> None:
         return
     first, last = place, place
     if before and before.stop == part.start:
-        part, first = _joined(before, part), place - 1
+        part, first = joined(before, part), place - 1
     if after and after.start == part.stop:
-        part, last = _joined(part, after), place + 1
-    if last > first or len(parts) < _MAX_PARTS:
-        parts[first:last] = [part]
+        part, last = joined(part, after), place + 1
+    parts[first:last] = [part]
+    if len(parts) > _MAX_PARTS:
+        parts.remove(min(parts, key=lambda one: one.stop - one.start))
 
 
-def _joined(first: PartialSum, second: PartialSum) -> PartialSum:
+def joined(first: PartialSum, second: PartialSum) -> PartialSum:
+    """The sum of two parts, of which the second begins where the first stops."""
     total = joined_crc32(first.crc32, second.crc32, second.stop - second.start)
     return PartialSum(first.start, second.stop, total)
 

@@ -52,6 +52,7 @@ class MemberTable:
         self._name_stops = array("Q")
         self._kinds = array("B")
         self._numbers = {name: array(kind) for name, kind in _COLUMNS}
+        self._far_off: dict[int, Fingerprint] = {}
         self._digest = hashlib.sha256(top)
         self.size = 0
         self.newest_ns = 0
@@ -78,8 +79,8 @@ class MemberTable:
         name = self._prefix + self._path(index)
         if kind is Kind.FOLDER and len(name) > len(self._prefix):
             name += b"/"
-        numbers = self._numbers
-        return Member(name, kind, numbers["size"][index], numbers["modified_ns"][index])
+        found = self._fingerprint(index)
+        return Member(name, kind, found.size, found.modified_ns)
 
     def path(self, index: int) -> tuple[bytes, ...]:
         """Where it lies, in segments below the folder."""
@@ -87,14 +88,7 @@ class MemberTable:
 
     def state(self, index: int) -> FileState:
         """The state of a file that all bytes of it in the archive belong to."""
-        numbers = self._numbers
-        fingerprint = Fingerprint(
-            numbers["size"][index],
-            numbers["modified_ns"][index],
-            numbers["changed_ns"][index],
-            numbers["inode"][index],
-        )
-        return FileState(numbers["device"][index], fingerprint)
+        return FileState(self._numbers["device"][index], self._fingerprint(index))
 
     @property
     def digest(self) -> bytes:
@@ -105,29 +99,34 @@ class MemberTable:
         return self._digest.digest()
 
     def _note(self, path: bytes, kind: Kind, found: Fingerprint, device: int) -> None:
+        self.size += found.size
+        self.newest_ns = max(self.newest_ns, found.modified_ns)
+        try:
+            packed = _STATE.pack(kind, *found, len(path))
+        except struct.error:
+            # The year 2262 or later, which touch(1) can set: too many nanoseconds for 64 bits.
+            packed = repr((kind.value, *found, len(path))).encode("ascii")
+            self._far_off[len(self)] = found
+            found = found._replace(modified_ns=0, changed_ns=0)
+        self._digest.update(packed)
+        self._digest.update(path)
         self._names += path
         self._name_stops.append(len(self._names))
         self._kinds.append(kind)
-        numbers = self._numbers
-        numbers["size"].append(found.size)
-        numbers["modified_ns"].append(found.modified_ns)
-        numbers["changed_ns"].append(found.changed_ns)
-        numbers["inode"].append(found.inode)
-        numbers["device"].append(device)
-        self._digest.update(
-            _STATE.pack(
-                kind, found.size, found.modified_ns, found.changed_ns, found.inode, len(path)
-            )
-        )
-        self._digest.update(path)
-        self.size += found.size
-        self.newest_ns = max(self.newest_ns, found.modified_ns)
+        for column, number in zip(self._numbers.values(), (*found, device), strict=True):
+            column.append(number)
+
+    def _fingerprint(self, index: int) -> Fingerprint:
+        size, modified_ns, changed_ns, inode, _ = self._numbers.values()
+        found = Fingerprint(size[index], modified_ns[index], changed_ns[index], inode[index])
+        return self._far_off.get(index, found)
 
     def _path(self, index: int) -> bytes:
         start = self._name_stops[index - 1] if index else 0
         return bytes(self._names[start : self._name_stops[index]])
 
 
+# In the order of a Fingerprint.
 _COLUMNS = (
     ("size", "Q"),
     ("modified_ns", "q"),

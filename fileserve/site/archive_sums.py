@@ -8,8 +8,7 @@ from functools import partial
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.site.archive_plans import ArchivePlan
 from storage.blob import Blob
-from storage.checksums import Checksums, FileState, PartialSum, read_crc32
-from storage.errors import NotFound
+from storage.checksums import Checksums, FileState, PartialSum, joined, read_crc32
 from storage.local import LocalStorage
 from storage.names import Name
 
@@ -38,6 +37,7 @@ class ArchiveSums:
         self._readings: dict[FileState, _Reading] = {}
         self._begun: set[FileState] = set()
         self._turns = asyncio.Semaphore(_READS_AT_ONCE)
+        self._slow_turns = asyncio.Semaphore(_READS_AT_ONCE)
 
     def known(self, plan: ArchivePlan, index: int) -> int | None:
         """The CRC-32 of a member, if nothing has to be read for it."""
@@ -86,32 +86,47 @@ class ArchiveSums:
         Raises TransferCut when it is not, and StorageErrors.
         """
         for gap_start, gap_stop in self._checksums.missing(state, start, stop):
-            crc32 = await blob.run(partial(_sum_in_state, state, gap_start, gap_stop))
-            if crc32 is None:
-                raise changed()
-            self.add(state, PartialSum(gap_start, gap_stop, crc32))
+            await self._learn(blob, state, gap_start, gap_stop)
+
+    async def _learn(self, blob: Blob, state: FileState, start: int, stop: int) -> PartialSum:
+        crc32 = await blob.run(partial(_sum_in_state, state, start, stop))
+        if crc32 is None:
+            raise changed()
+        part = PartialSum(start, stop, crc32)
+        self.add(state, part)
+        return part
 
     async def _read(self, storage: LocalStorage, name: Name, state: FileState) -> int:
-        async with self._turns:
-            self._begun.add(state)
-            try:
-                await self._sum_all(storage, name, state)
-            finally:
-                self._begun.discard(state)
-        known = self._checksums.known(state)
-        if known is None:
-            raise NotFound(f"{name.display}: is read in too many places at once")
-        return known
-
-    async def _sum_all(self, storage: LocalStorage, name: Name, state: FileState) -> None:
         blob = await storage.open(name)
         try:
-            step = WINDOW_BYTES if blob.zero_copy else _SLOW_WINDOW_BYTES
-            size = state.fingerprint.size
-            for start in range(0, size, step):
-                await self.sum_part(blob, state, start, min(start + step, size))
+            # A slow mount must not keep those waiting whose files lie elsewhere.
+            async with self._turns if blob.zero_copy else self._slow_turns:
+                self._begun.add(state)
+                so_far = PartialSum(0, 0, 0)
+                while so_far.stop < state.fingerprint.size:
+                    so_far = await self._further(blob, state, so_far)
         finally:
+            self._begun.discard(state)
             await blob.close()
+        return so_far.crc32
+
+    async def _further(self, blob: Blob, state: FileState, so_far: PartialSum) -> PartialSum:
+        """A longer sum from the file's begin, by what is known or read now.
+
+        What was known a moment ago may be forgotten by now: so_far counts on nothing.
+        """
+        known = self._checksums.beginning_at(state, 0)
+        if known is not None and known.stop > so_far.stop:
+            return known
+        next_part = self._checksums.beginning_at(state, so_far.stop)
+        if next_part is None:
+            step = WINDOW_BYTES if blob.zero_copy else _SLOW_WINDOW_BYTES
+            start, stop = so_far.stop, min(so_far.stop + step, state.fingerprint.size)
+            gap = next(iter(self._checksums.missing(state, start, stop)), None)
+            if gap is not None and gap[0] == start:
+                stop = gap[1]
+            next_part = await self._learn(blob, state, start, stop)
+        return joined(so_far, next_part)
 
     def _ended(self, state: FileState, reading: _Reading, task: asyncio.Task[int]) -> None:
         self._forget(state, reading)

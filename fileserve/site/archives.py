@@ -28,6 +28,7 @@ from fileserve.site.archive_plans import (
     Planner,
 )
 from fileserve.site.archive_sums import ArchiveSums
+from fileserve.site.vigil import vigil_over
 from storage.errors import NotAFolder
 from storage.local import LocalStorage
 from storage.names import Name
@@ -67,16 +68,17 @@ async def send_archive(  # noqa: PLR0917 - three of them are ASGI's own
     if form in FORMS:
         desk = _desk_of(storage)
         try:
-            laid_out = await desk.planner.plan(storage, name, FORMS[form], limits)
+            # Planning, and reading for sums, may take minutes: not for a client that has gone.
+            async with vigil_over(receive) as vigil:
+                laid_out = await vigil.over(desk.planner.plan(storage, name, FORMS[form], limits))
+                plan = _plan(scope, laid_out, ArchiveBody(storage, laid_out, desk.sums), fields)
+                await vigil.over(transfer(plan, scope, receive, send))
+            return
         except ArchiveTooLarge as error:
             # 413 is about the content of a request; this one is understood and not granted.
             refusal = problem(403, str(error))
         except NotAFolder:
             refusal = problem(404, "This is a file, not a folder: only folders become archives.")
-        else:
-            plan = _plan(scope, laid_out, ArchiveBody(storage, laid_out, desk.sums), fields)
-            await transfer(plan, scope, receive, send)
-            return
     await send_problem(scope, send, _with_fields(refusal, fields))
 
 

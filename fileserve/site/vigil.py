@@ -28,8 +28,15 @@ class Vigil:
         await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         self.check()
 
+    async def over(self, work: Coroutine[None, None, T]) -> T:
+        """The result of work; cancels work when it is over.  Raises as during does."""
+        return await self.during(work, _nothing, None)
+
     async def during(
-        self, work: Coroutine[None, None, T], beat: Callable[[], Awaitable[None]], seconds: float
+        self,
+        work: Coroutine[None, None, T],
+        beat: Callable[[], Awaitable[None]],
+        seconds: float | None,
     ) -> T:
         """The result of work, with a beat every so many seconds; cancels work when it is over.
 
@@ -38,16 +45,18 @@ class Vigil:
         task = asyncio.ensure_future(work)
         ends = (self._gone, self._stopped, task)
         try:
-            while not task.done():
+            while True:
                 await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                if task.done():
+                    return task.result()
                 self.check()
-                if not task.done():
-                    await beat()
-            return task.result()
+                await beat()
         finally:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+                # Nobody needs what it raised instead.
+                _ = task.cancelled() or task.exception()
 
     def check(self) -> None:
         """Raise TransferCut when it is over."""
@@ -88,6 +97,10 @@ async def vigil_over(
         gone.cancel()
         stopped.cancel()
         await asyncio.wait([gone, stopped])
+
+
+async def _nothing() -> None:
+    pass
 
 
 async def _until_disconnected(receive: Receive) -> None:

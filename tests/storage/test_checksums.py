@@ -92,6 +92,36 @@ def test_the_oldest_is_forgotten_when_there_are_too_many() -> None:
     assert gaps == [[(0, 100)], [(50, 100)], [(50, 100)]]
 
 
+FAR_OFF_NS = 2**64  # the year 2554: touch(1) sets it, 64 bits do not hold it
+
+
+def test_a_state_of_any_time_has_a_key_of_its_own() -> None:
+    states = [state(changed_ns=FAR_OFF_NS + more) for more in range(2)]
+    sums = Checksums()
+    sums.add(states[0], part(0, 100))
+    assert [sums.known(one) is not None for one in states] == [True, False]
+
+
+def test_crumbs_never_keep_out_what_is_worth_more() -> None:
+    sums, size = Checksums(), 100_000
+    for start in range(0, size, 100):  # more of them than are remembered
+        sums.add(state(size), PartialSum(start, start + 1, zlib.crc32(b"\0")))
+    for start in range(50, size - 1_000, 1_000):
+        sums.add(state(size), PartialSum(start, start + 20, zlib.crc32(bytes(20))))
+        assert sums.missing(state(size), start, start + 20) == []
+
+
+def test_what_begins_at_a_place_is_found() -> None:
+    sums = Checksums()
+    sums.add(state(), part(0, 20))
+    sums.add(state(), part(40, 60))
+    starts = [sums.beginning_at(state(), place) for place in (0, 20, 40, 50)]
+    assert starts == [part(0, 20), None, part(40, 60), None]
+    for start, stop in ((20, 40), (60, 100)):
+        sums.add(state(), part(start, stop))
+    assert sums.beginning_at(state(), 0) == part(0, 100)
+
+
 @given(st.permutations(range(0, 100, 5)))
 def test_parts_in_any_order_are_the_sum(starts: list[int]) -> None:
     sums = Checksums()

@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from starlette.types import Message, Scope
+from starlette.types import Message, Receive, Scope
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.site.archives import ArchiveLimits, send_archive
@@ -64,10 +64,11 @@ async def ask(  # noqa: PLR0917 - a question has many sides
     folder: str = "set",
     limits: ArchiveLimits = NO_LIMITS,
     send: Sending | None = None,
+    receive: Receive = no_more_request,
 ) -> Sending:
     send = send or Sending()
     name = parse_os_path(folder)
-    await send_archive(scope, no_more_request, send, storage, name, form, limits, CONTROL)
+    await send_archive(scope, receive, send, storage, name, form, limits, CONTROL)
     return send
 
 

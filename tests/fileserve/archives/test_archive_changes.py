@@ -11,7 +11,16 @@ from starlette.types import Message
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.site.archives import ArchiveLimits
 from storage.local import LocalStorage
-from tests.fileserve.archives.asked import LARGE, MIB, Sending, answer, ask, scope_of, with_storage
+from tests.fileserve.archives.asked import (
+    LARGE,
+    MIB,
+    Sending,
+    answer,
+    answers,
+    ask,
+    scope_of,
+    with_storage,
+)
 
 
 def _at_large(message: Message, change: Callable[[], object], done: list[bool]) -> None:
@@ -133,4 +142,62 @@ def test_many_who_need_the_same_sums_get_them(root: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await leaving
 
+    with_storage(root, work)
+
+
+def test_crumbs_that_somebody_asked_for_do_not_break_the_archive(root: Path) -> None:
+    """No more parts of a file are remembered than some hundred."""
+    (root / "set" / "wide").touch()
+    os.truncate(root / "set" / "wide", 96 * MIB)
+    directory = scope_of(range="bytes=-6000")
+    expected = answers(root, directory).content
+
+    async def work(storage: LocalStorage) -> None:
+        for start in range(80 * MIB, 80 * MIB + 300 * 100, 100):
+            await ask(storage, scope_of(range=f"bytes={start}-{start}"))
+        assert (await ask(storage, directory)).content == expected
+
+    with_storage(root, work)
+
+
+def test_a_client_that_leaves_while_it_waits_is_noticed(root: Path) -> None:
+    """Nothing is read for its sums any more, and nobody waits behind it."""
+    for number in range(4):
+        (root / "set" / f"later-{number}").write_bytes(b"")
+        os.truncate(root / "set" / f"later-{number}", 1 << 42)
+        with (root / "set" / f"later-{number}").open("r+b") as file:
+            file.write(LARGE)
+
+    async def work(storage: LocalStorage) -> None:
+        has_left = asyncio.Event()
+
+        async def receive() -> Message:
+            await has_left.wait()
+            return {"type": "http.disconnect"}
+
+        part = scope_of(range="bytes=-20000")  # the directory, and some zeros before it
+        asyncio.get_running_loop().call_later(0.05, has_left.set)
+        with pytest.raises(TransferCut) as cut:
+            async with asyncio.timeout(30):
+                await ask(storage, part, receive=receive)
+        assert cut.value.cause is EndCause.CLIENT_GONE
+
+    with_storage(root, work)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.001])
+def test_a_client_that_leaves_before_the_head_is_noticed(root: Path, seconds: float) -> None:
+    async def work(storage: LocalStorage) -> None:
+        async def receive() -> Message:
+            await asyncio.sleep(seconds)
+            return {"type": "http.disconnect"}
+
+        sending = Sending()
+        with pytest.raises(TransferCut) as cut:
+            await ask(storage, scope_of(), send=sending, receive=receive)
+        assert cut.value.cause is EndCause.CLIENT_GONE
+        assert not sending.messages
+
+    for number in range(3_000):
+        (root / "set" / f"{number}").touch()
     with_storage(root, work)

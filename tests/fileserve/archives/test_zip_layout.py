@@ -81,6 +81,15 @@ def test_another_state_has_another_digest(other: TreeEntry) -> None:
     assert table.digest != changed.digest
 
 
+@pytest.mark.parametrize("far_ns", [2**63, 2**64, -(2**63) - 1])
+def test_times_of_any_year_are_kept(far_ns: int) -> None:
+    states = [file(b"a.txt", modified_ns=far_ns + more) for more in range(2)]
+    tables = [laid_out([folder(modified_ns=far_ns), one], ZipLayout)[0] for one in states]
+    assert [table.state(1) for table in tables] == [one.state for one in states]
+    assert [table.member(1).modified_ns for table in tables] == [far_ns, far_ns + 1]
+    assert tables[0].digest != tables[1].digest
+
+
 def test_names_do_not_run_into_each_other() -> None:
     one, _ = laid_out([folder(), file(b"ab"), file(b"c")], ZipLayout)
     other, _ = laid_out([folder(), file(b"a"), file(b"bc")], ZipLayout)
