@@ -15,6 +15,7 @@ from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import Plan
 from fileserve.delivery.request_parser import RequestHead
 from fileserve.delivery.response_head import Persistence
+from fileserve.delivery.socket_writer import WINDOW_BYTES
 from fileserve.http.request_head import Refusal
 
 _log = logging.getLogger("fileserve.error")
@@ -108,7 +109,7 @@ class DirectExchange:
         self.end_cause: EndCause | None = None
         self._connection = connection
         self._writer = writer
-        self._delivery = delivery
+        self._delivery: Delivery | None = delivery
         self._head_bytes = len(head)
         self._began_at = writer.bytes_written
         self._final_body_bytes: int | None = None
@@ -138,14 +139,17 @@ class DirectExchange:
             self.end(EndCause.COMPLETE)
         except TransferCut as cut:
             self.cut(cut.cause)
-        self._delivery.end()
-        if self.end_cause is EndCause.COMPLETE:
-            self._connection.exchange_ended(self)
+        except Exception:  # noqa: BLE001 - the outermost frame of a request: logged, then cut
+            self._fail()
+        self._let_go()
         return True
 
     def _send_some(self) -> bool:
         unsent, last = self._unsent, len(self._unsent) - 1
         while self._place <= last:
+            if self._writer.bytes_written - self._began_at > WINDOW_BYTES:
+                # Many ranges, and a client as fast as we are: the others have their turn.
+                return False
             segment = unsent[self._place]
             if isinstance(segment, bytes):
                 more = self._place < last and self._length <= _ONE_SEGMENT_BYTES
@@ -174,12 +178,14 @@ class DirectExchange:
             self.cut(EndCause.SHUTDOWN)
             raise
         except Exception:  # noqa: BLE001 - the outermost frame of a request: logged, then cut
-            _log.exception("a transfer failed")
-            self.cut(EndCause.FAILED)
+            self._fail()
         finally:
-            self._delivery.end()
-        if self.end_cause is EndCause.COMPLETE:
-            self._connection.exchange_ended(self)
+            self._let_go()
+
+    def task_ended(self, _task: object) -> None:
+        """Let go also where finish() was cancelled before its first step."""
+        self.cut(EndCause.SHUTDOWN)
+        self._let_go()
 
     async def _send_rest(self) -> None:
         last = len(self._unsent) - 1
@@ -191,6 +197,25 @@ class DirectExchange:
                 assert isinstance(segment, Slice), "archives are not answered at once"
                 file, start, stop = segment
                 await self._writer.send_file(file.fileno(), start, stop - start)
+                if place < last:
+                    # What fits into the socket is sent without waiting for anything.
+                    await asyncio.sleep(0)
+
+    def _fail(self) -> None:
+        _log.exception("a transfer failed")
+        self.cut(EndCause.FAILED)
+
+    def _let_go(self) -> None:
+        """End the delivery, once; after a whole response the connection goes on."""
+        delivery, self._delivery = self._delivery, None
+        if delivery is None:
+            return
+        try:
+            delivery.end()
+        except Exception:  # noqa: BLE001 - the response has ended all the same
+            _log.exception("what was sent could not be closed")
+        if self.end_cause is EndCause.COMPLETE:
+            self._connection.exchange_ended(self)
 
     def end(self, cause: EndCause) -> None:
         """Note how the response ended; the first cause counts."""

@@ -179,7 +179,11 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._parse_backlog()
 
     def _parse_backlog(self) -> None:
-        """Parse, but for what lies behind a request that still waits for its turn."""
+        """Parse, but for what lies behind a request that still waits for its turn.
+
+        Nothing more is read before all of it was parsed: a client may send faster than it is
+        answered, and for ever.
+        """
         while self._backlog and not self._waiting and not self._refuses_input:
             self._backlog_start = self._parser.feed(self._backlog, self._backlog_start)
             if self._backlog_start == len(self._backlog):
@@ -188,8 +192,10 @@ class ZeroCopyProtocol(asyncio.Protocol):
                 head, self._at_once = self._at_once, None
                 if self._sends_directly(head):
                     # What follows has its turn when this was sent: exchange_ended sees to it.
-                    return
-        if self._waiting:
+                    break
+        if self._refuses_input:
+            self._forget_backlog()
+        if self._waiting or self._backlog:
             self._pause_reading()
 
     def _forget_backlog(self) -> None:
@@ -228,7 +234,8 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._answering = self._arriving = exchange
         if not exchange.send_now():
             self._enter(Stage.RESPONDING)
-            self._follow(exchange.finish())
+            # A task that is cancelled before its first step never runs.
+            self._follow(exchange.finish()).add_done_callback(exchange.task_ended)
         return True
 
     def _direct_exchange(self, head: RequestHead) -> DirectExchange | None:
@@ -333,10 +340,11 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._enter(Stage.RESPONDING)
         self._follow(exchange.run(app))
 
-    def _follow(self, answering: Coroutine[object, object, None]) -> None:
+    def _follow(self, answering: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(answering)
         self._server_state.tasks.add(task)
         task.add_done_callback(self._server_state.tasks.discard)
+        return task
 
     def default_fields(self) -> bytes:
         """Return the encoded Date and the fields of uvicorn's configuration.
@@ -370,10 +378,17 @@ class ZeroCopyProtocol(asyncio.Protocol):
             self.resume_reading()
 
     def _resume_parsing(self) -> None:
-        if not self._waiting and self._backlog:
-            # Not from here: the exchange that ended is still on the stack.
-            self._loop.call_soon(self._parse_backlog)
-        self.resume_reading()
+        if self._backlog and not self._waiting:
+            # Not from here: the exchange that ended is still on the stack, and the other
+            # connections have their turn between two requests of this one.
+            self._loop.call_soon(self._parse_further)
+        else:
+            self.resume_reading()
+
+    def _parse_further(self) -> None:
+        if self._watch.stage is not Stage.CLOSED:
+            self._parse_backlog()
+            self.resume_reading()
 
     def _end(self, exchange: Exchange | DirectExchange) -> None:
         """Close; while the client may still be sending, read and drop for a moment first."""
@@ -408,7 +423,8 @@ class ZeroCopyProtocol(asyncio.Protocol):
 
     def resume_reading(self) -> None:
         """Read from the socket again, unless requests already wait for their turn."""
-        if not self._is_reading_paused or self._waiting or self._transport.is_closing():
+        is_behind = self._waiting or self._backlog
+        if not self._is_reading_paused or is_behind or self._transport.is_closing():
             return
         self._is_reading_paused = False
         if not self._has_peer_ended:
@@ -449,7 +465,8 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._is_draining = True
         if self._answering is not None:
             self._answering.keeps_alive = False
-        elif self._watch.stage is not Stage.LINGERING:
+        elif self._watch.stage is not Stage.LINGERING and not self._backlog:
+            # Where there is more, the next answer says that it is the last.
             self._close()
 
 

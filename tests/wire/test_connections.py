@@ -77,14 +77,16 @@ def test_a_client_that_half_closes_gets_its_answer(served_plainly: Served, targe
         assert client.read_until_closed() == b""
 
 
+@pytest.mark.parametrize(("target", "count"), [("/large.bin", 3), ("/facts.bin", 300)])
 def test_a_client_that_half_closes_gets_all_answers_of_its_pipeline(
-    served_plainly: Served,
+    served_plainly: Served, target: str, count: int
 ) -> None:
+    expected = served_plainly.get(target).content
     with served_plainly.connect() as client:
-        client.send(request("/large.bin") * 3)
+        client.send(request(target) * count)
         client.end_sending()
-        for _ in range(3):
-            assert client.answer().content == LARGE
+        for _ in range(count):
+            assert client.answer().content == expected
         assert client.read_until_closed() == b""
 
 
