@@ -89,7 +89,7 @@ class FileSite:
             if requested.wants_folder:
                 raise NotFound(f"{requested.name.display} is a file, not a folder.")
             await self._send_file(blob, requested.name, scope, receive, send)
-        except NotFound as error:
+        except StorageError as error:
             await self._refuse(scope, send, problem_for(error))
         finally:
             await blob.close()
@@ -178,7 +178,7 @@ class FileSite:
             if await self.extras.send_of_folder(scope, receive, send, name, fields):
                 return
         elif self._index is not None:
-            with suppress(NotFound, IsFolder, AccessDenied):
+            with suppress(NotFound, IsFolder, AccessDenied, NameRefused):
                 async with self._opened(name.child(self._index)) as blob:
                     await self._send_file(blob, name.child(self._index), scope, receive, send)
                 return
