@@ -270,7 +270,8 @@ def explain(
 def find_config_file() -> Path | None:
     """The configuration file that holds: FILESERVE_CONFIG, or the first that is there.
 
-    Raises SettingsError when FILESERVE_CONFIG names a file that is not there.
+    Raises SettingsError when FILESERVE_CONFIG names a file that is not there, and for whatever
+    else than a file has the name of one.
     """
     if named := os.environ.get(CONFIG_FILE_VARIABLE):
         if not Path(named).is_file():
@@ -280,7 +281,12 @@ def find_config_file() -> Path | None:
         return Path(named)
     user_folder = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
     places = (Path(), user_folder / "fileserve", Path("/etc/fileserve"))
-    return next((p / CONFIG_FILE_NAME for p in places if (p / CONFIG_FILE_NAME).is_file()), None)
+    files = (place / CONFIG_FILE_NAME for place in places)
+    found = next((file for file in files if os.path.lexists(file)), None)
+    if found is not None and not found.is_file():
+        # Passed over in silence, what it was meant to set would not hold.
+        raise SettingsError(f"{found} is no regular file; replace or rename it.")
+    return found
 
 
 def _layers(overrides: Mapping[str, object], config_file: Path | None) -> list[_Layer]:

@@ -1,5 +1,6 @@
 """Where settings come from, which place wins, and what a refusal says."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,22 @@ def test_the_first_file_that_is_there_holds(
     assert port() == 2
     monkeypatch.setenv("FILESERVE_CONFIG", str(write_config(tmp_path / "named.toml", "port = 1")))
     assert port() == 1
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "broken link"])
+def test_what_has_the_name_of_the_file_and_is_none_is_refused(
+    nothing_around: Path, kind: str
+) -> None:
+    place = nothing_around / "fileserve.toml"
+    match kind:
+        case "folder":
+            place.mkdir()
+        case "fifo":
+            os.mkfifo(place)
+        case _:
+            place.symlink_to("gone.toml")
+    with pytest.raises(SettingsError, match=r"fileserve\.toml is no regular file"):
+        load_settings({"root": "/srv"})
 
 
 def test_without_xdg_config_home_the_file_is_in_dot_config(
