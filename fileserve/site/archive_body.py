@@ -110,10 +110,8 @@ class ArchiveBody:
         pieces = []
         async with aclosing(self._large(Content(index, 0, size))) as parts:
             async for part in parts:
-                if isinstance(part, Slice):
-                    pieces.append(await part.file.read(part.start, part.stop - part.start))
-                else:
-                    pieces.append(part)
+                async with aclosing(chunks(body_of([part]))) as whole:
+                    pieces += [chunk async for chunk in whole]
         return b"".join(pieces)
 
     async def _large(self, piece: Content) -> AsyncGenerator[bytes | Slice, None]:

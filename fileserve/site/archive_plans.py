@@ -16,6 +16,7 @@ from fileserve.archives import tar_layout, zip_layout
 from fileserve.archives.layout import Layout
 from fileserve.archives.members import MemberTable
 from fileserve.archives.sums import KnownSums
+from storage.errors import Unavailable
 from storage.local import LocalStorage
 from storage.names import Name
 
@@ -23,6 +24,9 @@ from storage.names import Name
 ROOT_TOP = b"Files"
 # Each costs 150 bytes and its name while the archive is sent.
 MAX_MEMBERS = 2_000_000
+# Of all archives that are being sent: of different folders, or of one that changed in between.
+_MAX_MEMBERS_ALIVE = 4_000_000
+_RETRY_AFTER_SECONDS = 60
 _WALKS_AT_ONCE = 4
 # About 1 ms: as long as other transfers wait for the event loop at the most.
 _MEMBERS_PER_TURN = 100
@@ -108,7 +112,8 @@ class _Walk:
 class Planner:
     """Makes the plans of one storage; for its event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_members_alive: int = _MAX_MEMBERS_ALIVE) -> None:
+        self._max_members_alive = max_members_alive
         self._walks: dict[_Key, _Walk] = {}
         self._turns = asyncio.Semaphore(_WALKS_AT_ONCE)
         # Eight connections of one client have one plan in memory, not eight equal ones.
@@ -151,8 +156,14 @@ class Planner:
         self, storage: LocalStorage, name: Name, form: Form, limits: ArchiveLimits
     ) -> ArchivePlan:
         async with self._turns:
+            self._refuse_when_full()
             plan = await lay_out(storage, name, form, limits)
         return self._alive.setdefault((name.segments, plan.opaque_tag), plan)
+
+    def _refuse_when_full(self) -> None:
+        if sum(len(plan.table) for plan in self._alive.values()) >= self._max_members_alive:
+            sentence = "Too many large archives are being downloaded; try again in a while."
+            raise Unavailable(sentence, _RETRY_AFTER_SECONDS)
 
 
 async def lay_out(

@@ -127,10 +127,12 @@ def _trustworthy(asked: dict[str, str]) -> dict[str, str]:
     """The request fields, without a Range that only a date guards.
 
     The newest date of a folder stays as it is when an older file changes: no date is a strong
-    validator of an archive (RFC 9110 section 8.8.2.2), so If-Range with one has to fail.
+    validator of an archive (RFC 9110 section 8.8.2.2), so If-Range with one has to fail, and
+    If-Unmodified-Since, where it counts, proves nothing of a part.
     """
     if_range = asked.get("if-range")
-    if if_range is None or parse_entity_tag(if_range) is not None:
+    is_dated = if_range is not None and parse_entity_tag(if_range) is None
+    if not is_dated and ("if-unmodified-since" not in asked or "if-match" in asked):
         return asked
     return {name: value for name, value in asked.items() if name != "range"}
 

@@ -187,7 +187,10 @@ def test_a_date_never_guards_a_range(root: Path) -> None:
         os.utime(path, (1_700_000_000, 1_700_000_000))
     head = answers(root, scope_of("HEAD")).fields
     assert head["last-modified"] == "Tue, 14 Nov 2023 22:13:20 GMT"
-    assert answer(root, range="bytes=5-9", if_range=head["last-modified"]).status == 200
+    date = head["last-modified"]
+    assert answer(root, range="bytes=5-9", if_range=date).status == 200
+    assert answer(root, range="bytes=5-9", if_unmodified_since=date).status == 200
+    assert answer(root, range="bytes=5-9", if_unmodified_since=date, if_match="*").status == 206
 
 
 def test_a_hidden_file_changes_nothing_but_the_time_of_its_folder(root: Path) -> None:

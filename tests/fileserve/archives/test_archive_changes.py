@@ -9,11 +9,15 @@ import pytest
 from starlette.types import Message
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.site.archive_plans import FORMS, Planner
 from fileserve.site.archives import ArchiveLimits
+from storage.errors import Unavailable
 from storage.local import LocalStorage
+from storage.names import parse_os_path
 from tests.fileserve.archives.asked import (
     LARGE,
     MIB,
+    NO_LIMITS,
     Sending,
     answer,
     answers,
@@ -200,4 +204,23 @@ def test_a_client_that_leaves_before_the_head_is_noticed(root: Path, seconds: fl
 
     for number in range(3_000):
         (root / "set" / f"{number}").touch()
+    with_storage(root, work)
+
+
+def test_archives_that_are_being_sent_are_bounded_in_memory(root: Path) -> None:
+    """A client could hold one of each state of a folder that changes all the time."""
+
+    async def work(storage: LocalStorage) -> None:
+        planner, name = Planner(max_members_alive=20), parse_os_path("set")
+        alive = []
+        with pytest.raises(Unavailable) as refused:
+            for number in range(20):
+                (root / "set" / "small.txt").write_bytes(b"%d" % number)
+                os.utime(root / "set" / "small.txt", ns=(number, number))
+                alive.append(await planner.plan(storage, name, FORMS["zip"], NO_LIMITS))
+        assert refused.value.retry_after_seconds == 60
+        assert len(alive) == 3  # of eight members each
+        del alive[0], refused
+        await planner.plan(storage, name, FORMS["zip"], NO_LIMITS)
+
     with_storage(root, work)
