@@ -19,11 +19,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fileserve.delivery.direct import Delivery
+from fileserve.delivery.plan import request_fields
 from fileserve.delivery.request_parser import RequestHead
+from fileserve.http.preconditions import Verdict, evaluate_undated
+from fileserve.http.validators import EntityTag
 from fileserve.operations.following import FollowedAnswer, Following
 from fileserve.operations.logs import log_access, logging_through_thread
 from fileserve.operations.transfers import Transfer, TransferRegistry
-from fileserve.problems import problem, render_problem
+from fileserve.problems import Problem, problem, render_problem
 from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
@@ -120,9 +123,10 @@ async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
             await storage.close()
 
 
-async def _health() -> JSONResponse:
+async def _health(request: Request) -> Response:
     """The process answers."""
-    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+    response = JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+    return _under_conditions(request, response)
 
 
 async def _ready(request: Request) -> Response:
@@ -136,20 +140,40 @@ async def _ready(request: Request) -> Response:
         reasons.append("The served folder does not answer.")
     status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
     content = {"status": "not ready" if reasons else "ready", "reasons": reasons}
-    return JSONResponse(content, status, headers={"Cache-Control": "no-store"})
+    response = JSONResponse(content, status, headers={"Cache-Control": "no-store"})
+    return response if reasons else _under_conditions(request, response)
 
 
-async def _static(file_name: str) -> Response:
+async def _static(request: Request, file_name: str) -> Response:
     """A style sheet or picture of the service's own pages."""
     file = STATIC_FILES.get(STATIC_PREFIX + file_name)
     if file is None:
         raise HTTPException(HTTPStatus.NOT_FOUND)
+    tag = EntityTag(file.digest, is_weak=False)
     fields = {
+        "ETag": str(tag),
         "Cache-Control": STATIC_CACHE_CONTROL,
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'",
     }
-    return Response(file.content, media_type=file.media_type, headers=fields)
+    response = Response(file.content, media_type=file.media_type, headers=fields)
+    return _under_conditions(request, response, tag)
+
+
+def _under_conditions(
+    request: Request, response: Response, tag: EntityTag | None = None
+) -> Response:
+    """A successful response, or what the request's conditions make of it (RFC 9110, 13.2.1)."""
+    match evaluate_undated(request_fields(request.headers.raw), tag):
+        case Verdict.FAILED:
+            return _refusal(request, problem(412, "This is not in the state that was named."))
+        case Verdict.NOT_MODIFIED:
+            kept = {"etag", "cache-control"} & set(response.headers)
+            return Response(
+                status_code=304, headers={name: response.headers[name] for name in sorted(kept)}
+            )
+        case Verdict.PROCEED:
+            return response
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:
@@ -161,7 +185,10 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
         (key.lower().encode(), value.encode()) for key, value in (error.headers or {}).items()
     ]
     detail = details.get(error.status_code, error.detail)
-    refusal = problem(error.status_code, detail, *fields)
+    return _refusal(request, problem(error.status_code, detail, *fields))
+
+
+def _refusal(request: Request, refusal: Problem) -> Response:
     rendered = render_problem(refusal, request.headers.get("accept"))
     response = Response(rendered.content, rendered.status)
     response.raw_headers = rendered.fields

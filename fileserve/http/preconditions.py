@@ -67,6 +67,8 @@ class Conditions:
 
 
 UNCONDITIONAL = Conditions()
+# What has no tag is compared as: nobody can send this one.
+_NO_TAG = EntityTag("\0", is_weak=True)
 
 
 def parse_conditions(fields: Mapping[str, str], now: float) -> Conditions:
@@ -100,6 +102,15 @@ def evaluate(asked: Conditions, current: Validators) -> Verdict:
     if _is_held_already(asked, current):
         return Verdict.NOT_MODIFIED
     return Verdict.PROCEED
+
+
+def evaluate_undated(fields: Mapping[str, str], current: EntityTag | None) -> Verdict:
+    """As evaluate, for what has no date and perhaps no tag either; fields as parse_conditions.
+
+    The fields with dates are ignored then (13.1.3, 13.1.4), and without a tag only ``*`` matches.
+    """
+    tags = {name: fields[name] for name in ("if-match", "if-none-match") if name in fields}
+    return evaluate(parse_conditions(tags, now=0.0), Validators(current or _NO_TAG, 0))
 
 
 def _has_changed(asked: Conditions, current: Validators) -> bool:

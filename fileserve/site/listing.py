@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import request_fields
-from fileserve.http.preconditions import Verdict, parse_conditions
+from fileserve.http.preconditions import Verdict, evaluate_undated
 from fileserve.http.validators import EntityTag
 from fileserve.problems import Field, Problem, problem, problem_for, send_problem
 from fileserve.site.listing_entries import ListingForm, Notice, Shown
@@ -54,8 +54,6 @@ _FORMS: Mapping[Form, Callable[[Name, str, Shown], ListingForm]] = MappingProxyT
 )
 _CONTROL: tuple[Field, ...] = ((b"cache-control", b"no-cache"), (b"vary", b"Accept"))
 _ROWS_POLICY = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-# What a listing without a tag is compared as: nobody can send this one.
-_NO_TAG = EntityTag("\0", is_weak=True)
 _LIMITS = SearchLimits()
 
 
@@ -120,7 +118,7 @@ class _Reply:
 
     async def stream(self, content_type: str, texts: AsyncIterator[str]) -> None:
         """A listing that nobody knows the end of yet, and so without a tag."""
-        if await self._is_judged(_NO_TAG):
+        if await self._is_judged(None):
             return
         await self._start(200, *_metadata(content_type))
         if self.scope["method"] != "HEAD":
@@ -129,9 +127,9 @@ class _Reply:
                     await self._send_body(text.encode("utf-8"))
         await self._end()
 
-    async def _is_judged(self, tag: EntityTag, *fields: Field) -> bool:
+    async def _is_judged(self, tag: EntityTag | None, *fields: Field) -> bool:
         """Whether a precondition decided what to answer, and that is sent."""
-        match _judge(request_fields(self.scope["headers"]), tag):
+        match evaluate_undated(request_fields(self.scope["headers"]), tag):
             case Verdict.FAILED:
                 await self.refuse(problem(412, "The listing is not in the state that was named."))
             case Verdict.NOT_MODIFIED:
@@ -212,17 +210,6 @@ def _metadata(content_type: str) -> tuple[Field, ...]:
         (b"x-content-type-options", b"nosniff"),
         (b"content-security-policy", policy),
     )
-
-
-def _judge(fields: Mapping[str, str], tag: EntityTag) -> Verdict:
-    """Judge the preconditions of a listing, which has no date (RFC 9110, 13.1.1 and 13.1.2)."""
-    tags = {key: fields[key] for key in ("if-match", "if-none-match") if key in fields}
-    asked = parse_conditions(tags, now=0.0)
-    if asked.if_match is not None and not asked.if_match.match_strongly(tag):
-        return Verdict.FAILED
-    if asked.if_none_match is not None and asked.if_none_match.match_weakly(tag):
-        return Verdict.NOT_MODIFIED
-    return Verdict.PROCEED
 
 
 def _accept(scope: Scope) -> str | None:

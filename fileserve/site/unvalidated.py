@@ -6,29 +6,16 @@ from dataclasses import replace
 from starlette.types import Scope, Send
 
 from fileserve.delivery.plan import request_fields
-from fileserve.http.preconditions import Verdict
+from fileserve.http.preconditions import Verdict, evaluate_undated
 from fileserve.problems import Field, Problem, problem, send_problem
 
 # What a refusal has by itself.
 _OF_EVERY_REFUSAL = (b"cache-control", b"x-content-type-options")
 
 
-def judge(fields: dict[str, str]) -> Verdict:
-    """RFC 9110 sections 13.1.1 and 13.1.2: no list of tags matches it, ``*`` does.
-
-    Dates are ignored, as sections 13.1.3 and 13.1.4 have it.
-    """
-    asked = fields.get("if-match")
-    if asked is not None and asked.strip() != "*":
-        return Verdict.FAILED
-    if fields.get("if-none-match", "").strip() == "*":
-        return Verdict.NOT_MODIFIED
-    return Verdict.PROCEED
-
-
 async def is_settled(scope: Scope, send: Send, fields: Sequence[Field]) -> bool:
     """Whether the request's conditions were answered, with 304 or 412: nothing else follows."""
-    match judge(request_fields(scope["headers"])):
+    match evaluate_undated(request_fields(scope["headers"]), None):
         case Verdict.FAILED:
             await refuse(scope, send, problem(412, "It has no entity tag to match."), fields)
         case Verdict.NOT_MODIFIED:

@@ -16,6 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from fileserve.app import Site, create_app
 from fileserve.operations.transfers import Transfer
 from fileserve.settings import Settings, SettingsError
+from fileserve.site.pages import STATIC_FILES
 from storage.errors import Unavailable
 from storage.local import LocalStorage
 
@@ -110,6 +111,41 @@ def test_a_method_of_an_own_page_is_refused_with_what_is_allowed(root: Path) -> 
     response = ask(site_for(root), "POST", "/-/health")
     assert sorted(response.headers["allow"].split(", ")) == ["GET", "HEAD"]
     assert response.json()["title"] == "Method Not Allowed"
+
+
+STATIC = next(iter(STATIC_FILES.values()))
+TAG = f'"{STATIC.digest}"'
+CONDITIONS = [
+    # target        fields                             status
+    (STATIC.url,    {},                                200),
+    (STATIC.url,    {"if_none_match": TAG},            304),
+    (STATIC.url,    {"if_none_match": f"W/{TAG}"},     304),
+    (STATIC.url,    {"if_none_match": '"other"'},      200),
+    (STATIC.url,    {"if_match": TAG},                 200),
+    (STATIC.url,    {"if_match": '"other"'},           412),
+    ("/-/health",   {"if_match": '"other"'},           412),
+    ("/-/health",   {"if_match": "*"},                 200),
+    ("/-/health",   {"if_none_match": '"other"'},      200),
+    ("/-/health",   {"if_none_match": "*"},            304),
+    ("/-/ready",    {"if_match": '"other"'},           412),
+    ("/-/nothing",  {"if_match": '"other"'},           404),  # 13.2.1: not in place of a refusal
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(("target", "fields", "status"), CONDITIONS)
+def test_conditions_on_own_pages_are_judged(
+    root: Path, method: str, target: str, fields: dict[str, str], status: int
+) -> None:
+    assert ask(site_for(root), method, target, **fields).status_code == status
+
+
+def test_a_static_file_that_is_held_already_is_not_sent_again(root: Path) -> None:
+    whole = ask(site_for(root), "GET", STATIC.url)
+    assert (whole.headers["etag"], whole.content) == (TAG, STATIC.content)
+    again = ask(site_for(root), "GET", STATIC.url, if_none_match=TAG)
+    assert (again.headers["etag"], again.content) == (TAG, b"")
+    assert again.headers["cache-control"] == whole.headers["cache-control"]  # 9110, 15.4.5
 
 
 def test_health_says_ok(root: Path) -> None:

@@ -33,9 +33,10 @@ _NEIGHBOUR = re.compile(rb"(?<=[\"(]\./)[a-z_]+\.(?:js|svg)(?=[\")])")
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One file under /-/static/; url is its path, with the hash of content in it."""
+    """One file under /-/static/; url is its path, with the digest of content in it."""
 
     url: str
+    digest: str
     media_type: str
     content: bytes
 
@@ -47,7 +48,7 @@ def _load(name: str) -> StaticFile:
     stem, _, extension = name.rpartition(".")
     digest = hashlib.sha256(content).hexdigest()[:_HASH_DIGITS]
     return StaticFile(
-        f"{STATIC_PREFIX}{stem}.{digest}.{extension}", _MEDIA_TYPES[extension], content
+        f"{STATIC_PREFIX}{stem}.{digest}.{extension}", digest, _MEDIA_TYPES[extension], content
     )
 
 

@@ -12,6 +12,7 @@ from fileserve.http.preconditions import (
     EntityTagSet,
     Verdict,
     evaluate,
+    evaluate_undated,
     parse_conditions,
     range_applies,
 )
@@ -89,6 +90,34 @@ VERDICTS = [
 )
 def test_preconditions_are_judged(fields: dict[str, str], verdict: Verdict) -> None:
     assert evaluate(parse_conditions(fields, NOW), CURRENT) is verdict
+
+
+UNDATED = [
+    # fields                                                   tagged        untagged      id
+    ({},                                                       PROCEED,      PROCEED,      "none"),
+    ({"if-match": '"now"'},                                    PROCEED,      FAILED,       "match"),
+    ({"if-match": '"old"'},                                    FAILED,       FAILED,       "miss"),
+    ({"if-match": "*"},                                        PROCEED,      PROCEED,      "any"),
+    ({"if-none-match": '"now"'},                               NOT_MODIFIED, PROCEED,      "held"),
+    ({"if-none-match": '"old"'},                               PROCEED,      PROCEED,      "stale"),
+    ({"if-none-match": "*"},                                   NOT_MODIFIED, NOT_MODIFIED, "any-2"),
+    ({"if-match": '"old"', "if-none-match": "*"},              FAILED,       FAILED,       "412"),
+    # 13.1.3, 13.1.4: a date field is ignored where there is no date
+    ({"if-modified-since": AFTER},                             PROCEED,      PROCEED,      "since"),
+    ({"if-unmodified-since": BEFORE},                          PROCEED,      PROCEED,      "unmod"),
+    # What has no tag has no tag that a client could send.
+    ({"if-none-match": '"\0"'},                                PROCEED,      PROCEED,      "nul"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "tagged", "untagged"), [row[:3] for row in UNDATED], ids=[row[3] for row in UNDATED]
+)
+def test_what_has_no_date_is_judged_by_its_tag(
+    fields: dict[str, str], tagged: Verdict, untagged: Verdict
+) -> None:
+    assert evaluate_undated(fields, CURRENT.etag) is tagged
+    assert evaluate_undated(fields, None) is untagged
 
 
 TAG_SETS = [
