@@ -8,7 +8,6 @@ from fileserve.delivery.request_parser import RequestHead
 from fileserve.operations.transfers import Transfer, TransferRegistry, range_field
 from storage.blob import Blob
 
-
 # Whether a file was deleted, so that closing it takes long, is not asked where it was open so
 # briefly: that would be a system call more for each small range.
 _JUST_NOW_SECONDS = 0.01
