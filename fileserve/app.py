@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fileserve.delivery.direct import Delivery
 from fileserve.delivery.plan import request_fields
-from fileserve.delivery.request_parser import RequestHead
+from fileserve.delivery.request_heads import RequestHead
 from fileserve.http.preconditions import Verdict, evaluate_undated
 from fileserve.http.validators import EntityTag
 from fileserve.operations.following import FollowedAnswer, Following

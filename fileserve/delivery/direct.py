@@ -13,7 +13,7 @@ from typing import Protocol
 from fileserve.delivery.body import Segment, Slice
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import Plan
-from fileserve.delivery.request_parser import RequestHead
+from fileserve.delivery.request_heads import RequestHead
 from fileserve.delivery.response_head import Persistence
 from fileserve.delivery.socket_writer import WINDOW_BYTES
 from fileserve.http.request_head import Refusal

@@ -7,15 +7,14 @@ and nothing behind it is read before its turn.
 
 import re
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import httptools
 
+from fileserve.delivery.request_heads import Field, LastHead, RequestHead
 from fileserve.http.request_head import Refusal, judge_head
 from fileserve.http.request_line import may_become_a_request, method_of, prepare_request_line
 from fileserve.http.target import RequestTarget
-
-Field = tuple[bytes, bytes]
 
 _CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
@@ -23,24 +22,8 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 # Method, version and spaces of a request line; no known method has more than 17 characters.
 _REQUEST_LINE_OVERHEAD_BYTES = 64
 _MAX_CHUNK_LINE_BYTES = 4 << 10
-# A client that asks for one range after another sends the same head but for this line.
-_RANGE_LINES = (b"\r\nRange: ", b"\r\nrange: ")
-_PLAIN_RANGE = re.compile(rb"bytes=[0-9,-]+").fullmatch
-_MAX_REMEMBERED_BYTES = 1 << 10
 # What stands for a method that could not be read; it is one that no parser refuses.
 _UNKNOWN_METHOD = b"GET"
-
-
-class RequestHead(NamedTuple):
-    """The head of one request; fields have lower-case names, in the order in which they came."""
-
-    version: str
-    method: bytes
-    target: RequestTarget
-    fields: list[Field]
-    expects_continue: bool
-    keeps_alive: bool
-    has_content: bool
 
 
 class Sink(Protocol):
@@ -94,10 +77,7 @@ class RequestParser:
         self._target = b""
         self._fields: list[Field] = []
         self._begun: RequestHead | None = None
-        self._last_head = b""
-        self._last_request: RequestHead | None = None
-        # Within the limits whatever its Range is.
-        self._max_remembered_bytes = min(_MAX_REMEMBERED_BYTES, max_header_bytes)
+        self._last_head = LastHead(max_header_bytes)
 
     @property
     def is_head_open(self) -> bool:
@@ -157,30 +137,15 @@ class RequestParser:
             self._refuse(_malformed("a line does not end in CR and LF"))
 
     def _parse_head(self, head: bytes) -> None:
-        without_range, range_value = head, None
-        if len(head) <= self._max_remembered_bytes:
-            without_range, range_value = _split_at_range(head)
-        if without_range == self._last_head and self._last_request is not None:
-            self._begin_again(self._last_request, range_value)
+        again = self._last_head.recall(head)
+        if again is not None:
+            self._sink.request_begins(again)
+            self._sink.request_ends()
             return
         self._parse_new_head(head)
         begun, self._begun = self._begun, None
-        self._last_head, self._last_request = b"", None
         # Where content follows, and after an Upgrade, the parser itself has to be in that state.
-        if begun is None or self._part is not _Part.HEAD or len(head) > self._max_remembered_bytes:
-            return
-        fields = begun.fields if range_value is None else _without_range(begun.fields)
-        if fields is not None:
-            self._last_head, self._last_request = without_range, begun._replace(fields=fields)
-
-    def _begin_again(self, last: RequestHead, range_value: bytes | None) -> None:
-        """Begin a request whose head is the last one's but for its Range: 1 us instead of 6."""
-        fields = last.fields if range_value is None else [*last.fields, (b"range", range_value)]
-        version, method, target, _, expects_continue, keeps_alive, has_content = last
-        self._sink.request_begins(
-            RequestHead(version, method, target, fields, expects_continue, keeps_alive, has_content)
-        )
-        self._sink.request_ends()
+        self._last_head.keep(head, begun if self._part is _Part.HEAD else None)
 
     def _parse_new_head(self, head: bytes) -> None:
         line_end = head.find(b"\n") + 1
@@ -342,27 +307,6 @@ def _content_of(fields: list[Field]) -> tuple[_Part, int]:
         if name == b"content-length":
             return _Part.CONTENT, int(value)
     return _Part.CONTENT, 0
-
-
-def _split_at_range(head: bytes) -> tuple[bytes, bytes | None]:
-    """Return ``head`` without its Range line, and that line's value.
-
-    The head as it is, and None, when there is none that is plainly written.
-    """
-    for name in _RANGE_LINES:
-        at = head.find(name)
-        if at >= 0:
-            end = head.find(_CRLF, at + len(name))
-            value = head[at + len(name) : end]
-            if _PLAIN_RANGE(value):
-                return head[:at] + head[end:], value
-    return head, None
-
-
-def _without_range(fields: list[Field]) -> list[Field] | None:
-    """Return ``fields`` without their Range; None when they have more than one."""
-    others = [field for field in fields if field[0] != b"range"]
-    return others if len(others) == len(fields) - 1 else None
 
 
 def _malformed(reason: str) -> Refusal:

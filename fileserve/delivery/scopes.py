@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from starlette.types import Scope
 
-from fileserve.delivery.request_parser import RequestHead
+from fileserve.delivery.request_heads import RequestHead
 
 # Our own extension: the exchange, for the access log and for FileResponse.
 EXCHANGE_EXTENSION = "fileserve.exchange"

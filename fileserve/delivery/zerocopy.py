@@ -21,7 +21,8 @@ from fileserve.delivery.direct import AnswerAtOnce, DirectExchange
 from fileserve.delivery.exchange import Exchange, refuse
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import Plan
-from fileserve.delivery.request_parser import RequestHead, RequestParser
+from fileserve.delivery.request_heads import RequestHead
+from fileserve.delivery.request_parser import RequestParser
 from fileserve.delivery.response_head import Persistence, compose_planned_head
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION, connection_scope, request_scope
 from fileserve.delivery.socket_writer import SocketWriter

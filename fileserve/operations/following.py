@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from fileserve.delivery.direct import DirectExchange
 from fileserve.delivery.plan import Plan
-from fileserve.delivery.request_parser import RequestHead
+from fileserve.delivery.request_heads import RequestHead
 from fileserve.operations.transfers import Transfer, TransferRegistry, range_field
 from storage.blob import Blob
 

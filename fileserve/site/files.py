@@ -18,7 +18,7 @@ from fileserve.delivery.plan import (
     make_plan,
     request_fields,
 )
-from fileserve.delivery.request_parser import RequestHead
+from fileserve.delivery.request_heads import RequestHead
 from fileserve.delivery.responses import new_boundary, whole_body
 from fileserve.delivery.transfer import transfer
 from fileserve.http.disposition import Disposition, content_disposition

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from fileserve.app import Site, create_app
 from fileserve.delivery.direct import Delivery
-from fileserve.delivery.request_parser import RequestHead
+from fileserve.delivery.request_heads import RequestHead
 from fileserve.delivery.time_limits import Limits
 from fileserve.delivery.zerocopy import ZeroCopyProtocol, protocol_class
 from fileserve.settings import Settings

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fileserve.delivery.request_parser import RequestHead, RequestParser
+from fileserve.delivery.request_heads import RequestHead
+from fileserve.delivery.request_parser import RequestParser
 from fileserve.http.request_head import Refusal
 
 
