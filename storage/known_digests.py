@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 from storage.blob import Blob
@@ -47,6 +47,27 @@ class KnownDigests:
             del self._known[next(iter(self._known))]
 
 
+class _Reading:
+    """A file that is being read: those who want its digest read on by turns, each from its own."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.readers = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Nothing of the file counts as read."""
+        self.sha256 = hashlib.sha256()
+        self.offset = 0
+
+    def take_note(self, step: asyncio.Future[int]) -> None:
+        """Of so many bytes more; a step that failed may have added some of its own."""
+        if step.cancelled() or step.exception() is not None:
+            self.begin()
+        else:
+            self.offset += step.result()
+
+
 class Hasher:
     """Computes digests for a whole process; for the event loop's thread.
 
@@ -56,40 +77,73 @@ class Hasher:
     def __init__(self, known: KnownDigests, simultaneous: int | None = None) -> None:
         self.known = known
         self._turns = asyncio.Semaphore(simultaneous or _default_simultaneous())
+        self._readings: dict[bytes, _Reading] = {}
 
     async def sha256(self, blob: Blob, device: int) -> bytes | None:
         """The digest of an open file as it was when it was opened; None if it changed since.
 
-        device: where it lies, see FileState.  One call uses one thread at a time, and may be
-        cancelled.  Raises Unavailable and other StorageErrors.
+        device: where it lies, see FileState.  However many ask for it at once, a file is read
+        once.  One call uses one thread at a time, and may be cancelled: the others go on from
+        there.  Raises Unavailable and other StorageErrors.
         """
         state = FileState(device, blob.fingerprint)
-        known = self.known.get(state)
-        if known is not None:
+        key = state.key
+        reading = self._readings.setdefault(key, _Reading())
+        reading.readers += 1
+        try:
+            while (known := self.known.get(state)) is None:
+                async with reading.turn:
+                    if not await self._read_on(reading, blob, state):
+                        return None
             return known
-        sha256 = hashlib.sha256()
-        offset = 0
-        while offset < blob.complete_length:
-            taken = await self._take(blob, sha256.update, offset)
-            if taken == 0:
-                return None
-            offset += taken
-        if await blob.look_again() != blob.fingerprint:
-            return None
-        self.known.put(state, sha256.digest())
-        return sha256.digest()
+        finally:
+            reading.readers -= 1
+            if reading.readers == 0:
+                del self._readings[key]
 
-    async def _take(self, blob: Blob, update: Callable[[bytes | memoryview], None], at: int) -> int:
-        """Add the next bytes from an offset; their number, 0 at the end of the file."""
+    async def _read_on(self, reading: _Reading, blob: Blob, state: FileState) -> bool:
+        """Read a step further, or tell the digest at the end; False when the file changed."""
+        at = reading.offset
+        if self.known.get(state) is not None:  # since it became this reader's turn
+            return True
+        if at < blob.complete_length:
+            await self._take(blob, reading)
+            return reading.offset > at
+        if await blob.look_again() != blob.fingerprint:
+            return False
+        self.known.put(state, reading.sha256.digest())
+        return True
+
+    async def _take(self, blob: Blob, reading: _Reading) -> None:
+        """Add the next bytes, none at the end of the file."""
+        update, at = reading.sha256.update, reading.offset
         left = blob.complete_length - at
         if blob.zero_copy:  # no call on it hangs
             async with self._turns:
-                return await blob.run(partial(_read_into, update, at, min(left, _STEP_BYTES)))
+                step = blob.run(partial(_read_into, update, at, min(left, _STEP_BYTES)))
+                await _to_its_end(step, reading)
+            return
         # A mount that hangs must not hold a turn: the others' files lie elsewhere.
         piece = await blob.read(at, min(left, _REMOTE_STEP_BYTES))
         async with self._turns:
-            await cold_pool().run(partial(update, piece))
-        return len(piece)
+            await _to_its_end(cold_pool().run(partial(_add, update, piece)), reading)
+
+
+async def _to_its_end(work: Coroutine[None, None, int], reading: _Reading) -> None:
+    """Do a step of a reading; cancelled, first wait until its thread leaves the digest alone."""
+    step = asyncio.ensure_future(work)
+    step.add_done_callback(reading.take_note)
+    try:
+        await asyncio.wait([step])
+    finally:
+        if not step.done():
+            await asyncio.wait([step])
+    step.result()
+
+
+def _add(update: Callable[[bytes | memoryview], None], piece: bytes) -> int:
+    update(piece)
+    return len(piece)
 
 
 def _default_simultaneous() -> int:

@@ -123,6 +123,54 @@ def test_computations_wait_for_their_turn_and_all_end(tmp_path: Path) -> None:
     assert with_blob(tmp_path, use) == hashlib.sha256(bytes(20 * MIB)).digest()
 
 
+class CountingDigests(KnownDigests):
+    """Counts how many digests were computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.computed = 0
+
+    def put(self, state: FileState, sha256: bytes) -> None:
+        self.computed += 1
+        super().put(state, sha256)
+
+
+@pytest.mark.parametrize("chunked", [(), (Name(()),)], ids=["local", "as-network"])
+def test_many_who_ask_at_once_share_one_computation(
+    tmp_path: Path, chunked: tuple[Name, ...]
+) -> None:
+    content = bytes(range(256)) * (80 << 10)  # 20 MiB
+    (tmp_path / "file.bin").write_bytes(content)
+
+    async def use(_hasher: Hasher, blob: Blob) -> bytes | None:
+        known = CountingDigests()
+        hasher = Hasher(known)
+        found = await asyncio.gather(*(hasher.sha256(blob, 1) for _ in range(8)))
+        assert found == [hashlib.sha256(content).digest()] * 8
+        assert known.computed == 1
+        return found[0]
+
+    assert with_blob(tmp_path, use, chunked) is not None
+
+
+@pytest.mark.parametrize("chunked", [(), (Name(()),)], ids=["local", "as-network"])
+def test_those_who_leave_do_not_spoil_the_computation_of_others(
+    tmp_path: Path, chunked: tuple[Name, ...]
+) -> None:
+    content = bytes(range(256)) * (160 << 10)  # 40 MiB
+    (tmp_path / "file.bin").write_bytes(content)
+
+    async def use(hasher: Hasher, blob: Blob) -> bytes | None:
+        staying = asyncio.ensure_future(hasher.sha256(blob, 1))
+        for _ in range(20):
+            leaving = asyncio.ensure_future(hasher.sha256(blob, 1))
+            await asyncio.sleep(0.002)
+            leaving.cancel()
+        return await staying
+
+    assert with_blob(tmp_path, use, chunked) == hashlib.sha256(content).digest()
+
+
 STATES = [
     replace(STATE, device=2),
     *(
