@@ -21,8 +21,10 @@ from storage.trees import TreeEntry
 
 # About a millisecond of making rows: as long as other transfers wait for the event loop.
 _ROWS_PER_PIECE = 100
-# Read in less than any client takes to leave: no need to watch over each of many small files.
-_SMALL_BYTES = 32 << 20
+# Read in less than a proxy takes to lose patience: no sign of life is needed meanwhile.
+_SMALL_BYTES = 8 << 20
+# A proxy, and a person, would wait in vain for rows that took long to compute.
+_HOLD_SECONDS = 1.0
 # A file that is written to while it is read is read once more; then it will not hold still.
 _ATTEMPTS = 2
 
@@ -51,9 +53,12 @@ def tree_files(folder: Name, batch: list[TreeEntry]) -> Iterator[TreeFile]:
 class Pieces:
     """Sends rows, some of them together."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, hold_seconds: float = _HOLD_SECONDS) -> None:
         self._send = send
+        self._hold_seconds = hold_seconds
         self._rows: list[bytes] = []
+        self._now = asyncio.get_running_loop().time
+        self._flushed_at = self._now()
 
     async def begin(self) -> None:
         """Let the head go: the first row may take its time."""
@@ -62,13 +67,15 @@ class Pieces:
     async def add(self, row: bytes) -> None:
         """Send row with those that come soon."""
         self._rows.append(row)
-        if len(self._rows) >= _ROWS_PER_PIECE:
+        is_held_long = self._now() - self._flushed_at >= self._hold_seconds
+        if is_held_long or len(self._rows) >= _ROWS_PER_PIECE:
             await self.flush()
 
     async def flush(self) -> None:
         """Send what was added; the others have their turn here."""
         content = b"".join(self._rows)
         self._rows.clear()
+        self._flushed_at = self._now()
         if content:
             await self._send({"type": "http.response.body", "body": content, "more_body": True})
         await asyncio.sleep(0)

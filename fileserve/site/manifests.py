@@ -104,6 +104,7 @@ async def _send_files(  # noqa: PLR0917 - a walk is a first batch and the others
         while batch is not None:
             for file in tree_files(folder, batch):
                 await manifest.add(file, pieces, vigil)
+                vigil.check()
             await pieces.flush()
             batch = await anext(batches, None)
     except StorageError as error:

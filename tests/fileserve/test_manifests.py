@@ -18,6 +18,7 @@ from recording_send import RecordingSend, http_scope, no_more_request
 from starlette.types import Message, Scope
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.site.manifest_forms import Pieces
 from fileserve.site.manifests import ManifestSources, manifest_links, send_manifest
 from fileserve.site.metalink import file_element, tail
 from fileserve.site.sha256sums import sum_line
@@ -451,6 +452,43 @@ def test_a_client_that_leaves_stops_the_reading(tmp_path: Path) -> None:
     with pytest.raises(TransferCut) as cut:
         asyncio.run(run())
     assert cut.value.cause is EndCause.CLIENT_GONE
+
+
+def test_a_client_that_leaves_stops_the_reading_of_small_files(tmp_path: Path) -> None:
+    for number in range(200):
+        (tmp_path / f"{number:04}.bin").write_bytes(bytes(1 << 20))
+    send = RecordingSend()
+
+    async def run() -> None:
+        storage = LocalStorage(tmp_path)
+        sources = ManifestSources(storage, Hasher(KnownDigests()))
+
+        async def receive() -> Message:
+            return {"type": "http.disconnect"}
+
+        scope = http_scope("GET", "/?manifest=sha256")
+        try:
+            await send_manifest(scope, receive, send, sources, Name(()), "sha256")
+        finally:
+            await storage.close()
+
+    with pytest.raises(TransferCut) as cut:
+        asyncio.run(run())
+    assert cut.value.cause is EndCause.CLIENT_GONE
+    assert send.content == b""
+
+
+def test_rows_that_take_long_are_not_held_back() -> None:
+    send = RecordingSend()
+
+    async def run() -> None:
+        slow, quick = Pieces(send, hold_seconds=0.0), Pieces(send, hold_seconds=60.0)
+        await slow.add(b"1")
+        await quick.add(b"2")
+        await slow.add(b"3")
+
+    asyncio.run(run())
+    assert [message["body"] for message in send.messages] == [b"1", b"3"]
 
 
 def test_many_files_come_in_pieces(tmp_path: Path) -> None:
