@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Message
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
-from fileserve.site.archive_plans import FORMS, Planner
+from fileserve.site.archive_plans import FORMS, ArchivePlan, Planner
 from fileserve.site.archives import ArchiveLimits
 from storage.errors import Unavailable
 from storage.local import LocalStorage
@@ -212,15 +212,16 @@ def test_archives_that_are_being_sent_are_bounded_in_memory(root: Path) -> None:
 
     async def work(storage: LocalStorage) -> None:
         planner, name = Planner(max_members_alive=20), parse_os_path("set")
-        alive = []
+
+        async def plan_of_a_new_state(number: int) -> ArchivePlan:
+            os.utime(root / "set" / "small.txt", ns=(number, number))
+            return await planner.plan(storage, name, FORMS["zip"], NO_LIMITS)
+
+        alive = [await plan_of_a_new_state(number) for number in range(3)]  # eight members each
         with pytest.raises(Unavailable) as refused:
-            for number in range(20):
-                (root / "set" / "small.txt").write_bytes(b"%d" % number)
-                os.utime(root / "set" / "small.txt", ns=(number, number))
-                alive.append(await planner.plan(storage, name, FORMS["zip"], NO_LIMITS))
+            await plan_of_a_new_state(3)
         assert refused.value.retry_after_seconds == 60
-        assert len(alive) == 3  # of eight members each
         del alive[0], refused
-        await planner.plan(storage, name, FORMS["zip"], NO_LIMITS)
+        await plan_of_a_new_state(4)
 
     with_storage(root, work)
