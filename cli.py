@@ -4,6 +4,10 @@ What reads settings or runs the server is imported by the command that needs it,
 `fileserve --help` answers at once.
 """
 
+from fileserve import importing
+
+# isort: split
+
 import contextlib
 import io
 import json
@@ -26,6 +30,8 @@ from storage.names import parse_os_path, printable
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
+
+importing.is_done()
 
 app = typer.Typer(
     help="A download server for folders of large files, and the commands to look after them.",
