@@ -101,6 +101,13 @@ def test_names_are_bytes(tmp_path: Path) -> None:
     assert [entry.path for entry in walk(tmp_path)] == [(), (b"caf\xe9\n",)]
 
 
+def test_more_names_than_are_sorted_at_once_come_in_order(tmp_path: Path) -> None:
+    for number in range(10_050):
+        (tmp_path / f"{number * 7919 % 10_050:05d}").touch()
+    found = [entry.path[-1] for entry in walk(tmp_path)[1:]]
+    assert found == [b"%05d" % number for number in range(10_050)]
+
+
 def test_more_entries_than_one_batch_come_in_order(tmp_path: Path) -> None:
     names = [f"{number:04d}" for number in range(1203)]
     make(tmp_path, *names)
