@@ -79,15 +79,20 @@ async def vigil_over(
     gone = asyncio.ensure_future(_until_disconnected(receive))
     stopped = asyncio.ensure_future(_until_set(stopping or asyncio.Event()))
     limit = asyncio.timeout(None)
+    has_ended = False
 
     def hurry(ended: asyncio.Future[None]) -> None:
-        if not ended.cancelled():
+        # It may be on its way already when the block ends by itself.
+        if not has_ended and not ended.cancelled():
             limit.reschedule(loop.time() + STOP_SECONDS)
 
     try:
         async with limit:
             stopped.add_done_callback(hurry)
-            yield Vigil(gone, stopped)
+            try:
+                yield Vigil(gone, stopped)
+            finally:
+                has_ended = True
     except TimeoutError:
         if not limit.expired():
             raise

@@ -10,12 +10,13 @@ from types import MappingProxyType
 
 import pytest
 from event_source import Event, EventSource
-from recording_send import RecordingSend, http_scope
+from recording_send import RecordingSend, http_scope, no_more_request
 from starlette.types import Message, Scope
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.site.follow import send_follow
 from fileserve.site.following import FollowLimits
+from fileserve.site.vigil import vigil_over
 from storage.local import LocalStorage
 from storage.names import Name
 
@@ -546,3 +547,25 @@ def test_nothing_stays_open(log: Path) -> None:
     follow(log, accept=EVENTS)
     follow(log, "follow&from=x")
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_block_that_ends_as_the_service_stops_leaves_no_error_behind() -> None:
+    async def stop_and_end() -> None:
+        stopping = asyncio.Event()
+        async with vigil_over(no_more_request, stopping) as vigil:
+            stopping.set()
+            # The watcher of the event is done, and its callback waits for its turn.
+            while True:
+                await asyncio.sleep(0)
+                vigil.check()
+
+    async def run() -> list[str]:
+        faults: list[str] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: faults.append(str(context)))
+        with pytest.raises(TransferCut):
+            await stop_and_end()
+        await asyncio.sleep(0)
+        return faults
+
+    assert asyncio.run(run()) == []
