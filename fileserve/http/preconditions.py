@@ -14,6 +14,9 @@ from fileserve.http.validators import (
     parse_http_date,
 )
 
+# Nobody holds more states of a file, and 64 KiB of tags take 26 ms to read.
+MAX_TAGS = 1_000
+
 # A list of entity tags cannot be split at its commas: a tag may contain some.
 _SEPARATORS = re.compile(r"[ \t,]*")
 _MEMBER = re.compile(ENTITY_TAG + r"[ \t]*(?:,|\Z)")
@@ -149,7 +152,10 @@ def range_applies(if_range: str | None, current: Validators, now: float) -> bool
 
 
 def _parse_tag_set(field_value: str) -> EntityTagSet:
-    """`*` or a list of entity tags; a list with an unreadable member matches nothing at all."""
+    """`*` or a list of entity tags.
+
+    A list with an unreadable member, or with more than MAX_TAGS, matches nothing at all.
+    """
     text = field_value.strip(" \t")
     if text == "*":
         return ANY
@@ -157,7 +163,7 @@ def _parse_tag_set(field_value: str) -> EntityTagSet:
     position = _skip_separators(text, 0)
     while position < len(text):
         member = _MEMBER.match(text, position)
-        if member is None:
+        if member is None or len(tags) == MAX_TAGS:
             return NOTHING
         tags.append(EntityTag(member["opaque"], member["weak"] is not None))
         position = _skip_separators(text, member.end())

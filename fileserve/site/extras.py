@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.plan import Field
+from fileserve.http.query import first_parameters
 from fileserve.settings import Settings
 from fileserve.site.archive_plans import ArchiveLimits
 from fileserve.site.archives import send_archive
@@ -82,6 +83,7 @@ class Extras:
 def _first_values(query: bytes) -> dict[str, str]:
     """The first value of each parameter, '' where it has none."""
     values: dict[str, str] = {}
-    for key, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+    text = first_parameters(query).decode("latin-1")
+    for key, value in parse_qsl(text, keep_blank_values=True):
         values.setdefault(key, value)
     return values

@@ -109,6 +109,17 @@ def test_what_was_sent_is_not_in_the_refusal() -> None:
         parse_listing_query(b"sort=<script>", None)
 
 
+def test_a_text_that_no_name_can_have_in_it_is_refused() -> None:
+    assert parse_listing_query(b"q=" + b"%cc%81" * 1020, None).text == "\u0301" * 1020
+    with pytest.raises(QueryRefused, match=r"^The value of 'q' has at most 1,020 characters\.$"):
+        parse_listing_query(b"q=" + b"%cc%81" * 1021, None)
+
+
+def test_a_hundred_parameters_are_read() -> None:
+    assert parse_listing_query(b"x=1&" * 99 + b"q=a", None).text == "a"
+    assert parse_listing_query(b"x=1&" * 100 + b"q=a", None).text == ""
+
+
 @pytest.fixture
 def top(tmp_path: Path) -> Path:
     """A tree with films at several places."""

@@ -134,6 +134,8 @@ TAG_SETS = [
     ("**",              NOTHING,                                    "two-stars"),
     (", ,",             NOTHING,                                    "only-commas"),
     ('"a"b',            NOTHING,                                    "text-after"),
+    ('"a",' * 1000,     EntityTagList((A,) * 1000),                 "as-many-as-are-read"),
+    ('"a",' * 1001,     NOTHING,                                    "one-too-many"),
 ]  # fmt: skip
 
 
