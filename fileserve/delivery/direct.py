@@ -14,7 +14,7 @@ from fileserve.delivery.body import Segment, Slice
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import Plan
 from fileserve.delivery.request_heads import RequestHead
-from fileserve.delivery.response_head import Persistence
+from fileserve.delivery.response_head import Persistence, compose_planned_head
 from fileserve.delivery.socket_writer import WINDOW_BYTES
 from fileserve.http.request_head import Refusal
 
@@ -69,6 +69,9 @@ class Writer(Protocol):
 
 class Connection(Protocol):
     """What is needed of the protocol that received the request."""
+
+    def default_fields(self) -> bytes:
+        """Return the encoded fields that every response carries, Date among them."""
 
     def exchange_ended(self, exchange: "DirectExchange") -> None:
         """Take note that the response is complete: the next request may start."""
@@ -241,3 +244,30 @@ class DirectExchange:
     def refuse(self, _refusal: Refusal) -> bool:
         """Refuse nothing: the answer has been given."""
         return False
+
+
+def direct_exchange(
+    connection: Connection,
+    writer: Writer,
+    delivery: Delivery,
+    version: str,
+    persistence: Persistence,
+) -> DirectExchange:
+    """Return the exchange of ``delivery``, which is ended when none can be made.
+
+    version is that of the request.  Raises RuntimeError for a field that cannot be sent.
+    """
+    plan = delivery.plan
+    try:
+        head = compose_planned_head(
+            plan.status,
+            plan.own,
+            plan.common,
+            version=version,
+            default_fields=connection.default_fields(),
+            persistence=persistence,
+        )
+        return DirectExchange(connection, writer, delivery, head, persistence)
+    except BaseException:
+        delivery.end()
+        raise

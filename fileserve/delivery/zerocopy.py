@@ -13,17 +13,17 @@ from collections.abc import Coroutine
 from functools import lru_cache
 from typing import ClassVar, cast
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from fileserve.delivery.direct import AnswerAtOnce, DirectExchange
-from fileserve.delivery.exchange import Exchange, refuse
+from fileserve.delivery.crowd import TURNED_AWAY_AT_ONCE, refuse_for_load, warn_of_crowd
+from fileserve.delivery.direct import AnswerAtOnce, DirectExchange, direct_exchange
+from fileserve.delivery.exchange import Exchange
 from fileserve.delivery.outcomes import EndCause, TransferCut
-from fileserve.delivery.plan import Plan
 from fileserve.delivery.request_heads import RequestHead
 from fileserve.delivery.request_parser import RequestParser
-from fileserve.delivery.response_head import Persistence, compose_planned_head
+from fileserve.delivery.response_head import Persistence
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION, connection_scope, request_scope
 from fileserve.delivery.socket_writer import SocketWriter
 from fileserve.delivery.sweeper import Sweeper, sweeper_of
@@ -36,9 +36,6 @@ from fileserve.http.validators import format_http_date
 _log = logging.getLogger("fileserve.error")
 
 _INCOMING_HIGH_WATER_BYTES = 256 << 10
-# Above the limit of connections so many are told so in words.
-_TURNED_AWAY_AT_ONCE = 8
-_CROWD_WARNING_SECONDS = 60
 # What a client may go on sending after an early answer.
 _LINGER_BYTES = 1 << 20
 
@@ -131,8 +128,8 @@ class ZeroCopyProtocol(asyncio.Protocol):
             return True
         self._has_place = False
         self._watch = Watch(self.limits.for_turning_away(), self._loop.time())
-        _warn_of_crowd(limit, int(self._loop.time() / _CROWD_WARNING_SECONDS))
-        return len(self._server_state.connections) < limit + _TURNED_AWAY_AT_ONCE
+        warn_of_crowd(limit, self._loop.time())
+        return len(self._server_state.connections) < limit + TURNED_AWAY_AT_ONCE
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of everything; whoever is sending learns it by TransferCut."""
@@ -245,32 +242,16 @@ class ZeroCopyProtocol(asyncio.Protocol):
         delivery = self._answer_at_once(head, self._client)
         if delivery is None:
             return None
-        try:
-            encoded, persistence = self._compose(head, delivery.plan)
-            return DirectExchange(self, self.writer, delivery, encoded, persistence)
-        except BaseException:
-            delivery.end()
-            raise
-
-    def _compose(self, head: RequestHead, plan: Plan) -> tuple[bytes, Persistence]:
         keeps_alive = head.keeps_alive and not self._is_draining
         persistence = Persistence.KEEP_ALIVE if keeps_alive else Persistence.CLOSE
-        encoded = compose_planned_head(
-            plan.status,
-            plan.own,
-            plan.common,
-            version=head.version,
-            default_fields=self.default_fields(),
-            persistence=persistence,
-        )
-        return encoded, persistence
+        return direct_exchange(self, self.writer, delivery, head.version, persistence)
 
     def _begin(self, head: RequestHead) -> None:
         exchange = self._exchange(head, keeps_alive=head.keeps_alive and not self._is_draining)
         if head.target.scheme == b"https" and not self._is_tls:
             # RFC 9110 section 7.4: an https resource is not this connection's to give away.
             exchange.refuse(Refusal(421, "Misdirected Request", "This connection has no TLS."))
-        self._queue(exchange, self._app if self._has_place else _refuse_for_load)
+        self._queue(exchange, self._app if self._has_place else refuse_for_load)
 
     def request_refused(self, refusal: Refusal, method: bytes) -> None:
         """Answer a request that cannot be served, in its turn, and end the connection."""
@@ -474,17 +455,6 @@ class ZeroCopyProtocol(asyncio.Protocol):
 def protocol_class(limits: Limits) -> type[ZeroCopyProtocol]:
     """Return a protocol class with these limits, for uvicorn's ``http`` setting."""
     return type("LimitedZeroCopyProtocol", (ZeroCopyProtocol,), {"limits": limits})
-
-
-@lru_cache(maxsize=1)
-def _warn_of_crowd(limit: int, _period: int) -> None:
-    """Say it once in a period, not for each that is turned away."""
-    _log.warning("newcomers are turned away: there are %d connections, the limit", limit)
-
-
-async def _refuse_for_load(scope: Scope, receive: Receive, send: Send) -> None:
-    refusal = Refusal(503, "Service Unavailable", "Too many connections at the moment.")
-    await refuse(send, refusal, [(b"retry-after", b"5")])
 
 
 @lru_cache(maxsize=2)
