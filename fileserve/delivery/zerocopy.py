@@ -435,12 +435,14 @@ class ZeroCopyProtocol(asyncio.Protocol):
         """Return what the client took and sent so far; None when it has nothing to do.
 
         What counts is what the peer's kernel acknowledged: the socket's own
-        buffer hides minutes of a slow reader's progress.
+        buffer hides minutes of a slow reader's progress.  What it sends counts
+        only while nothing waits to be taken: it says nothing of this answer.
         """
         exchange = self._answering
         if exchange is None or (exchange.has_whole_request and not self.writer.is_blocked):
             return None
-        return (self.writer.acknowledged_bytes(), self._received_bytes)
+        received_bytes = 0 if self.writer.is_blocked else self._received_bytes
+        return (self.writer.acknowledged_bytes(), received_bytes)
 
     def shutdown(self) -> None:
         """Take no more requests (uvicorn's graceful stop): idle connections close now."""

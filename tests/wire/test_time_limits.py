@@ -116,6 +116,23 @@ def test_a_reader_that_takes_nothing_is_cut(hurried: Served) -> None:
         assert len(content) < len(LARGE)
 
 
+@pytest.mark.parametrize("field", ["Accept: */*", "Content-Length: 100000"])
+def test_a_reader_that_takes_nothing_is_cut_whatever_it_sends(hurried: Served, field: str) -> None:
+    path = hurried.new_name_of_large()
+    ended = threading.Event()
+    with hurried.connect(receive_buffer_bytes=SLOW_READER_BUFFER_BYTES) as client:
+        client.send(request(f"/{path.name}", [field]))
+        # The next request or content, byte by byte: no sign that this answer is taken.
+        drip = itertools.repeat(b"G")
+        thread = threading.Thread(target=trickle, args=(client, drip, ended))
+        thread.start()
+        try:
+            assert hurried.access_line(path).end_cause == "stalled"
+        finally:
+            ended.set()
+            thread.join()
+
+
 def test_a_slow_reader_that_moves_is_not_cut(hurried: Served) -> None:
     path = hurried.new_name_of_large()
     length = 8_000_000  # more than the buffers of both sides
