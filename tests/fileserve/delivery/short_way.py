@@ -109,12 +109,20 @@ async def serving(
     *,
     kind: type[ThroughAsgi] = AtOnce,
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    max_connections: int | None = None,
     **settings: object,
 ) -> AsyncIterator[Service]:
     storage = LocalStorage(root)
     app = kind(create_app(Settings.model_validate({"root": root, **settings}), storage))
     http = protocol_class(limits)
-    config = uvicorn.Config(app, http=http, log_config=None, lifespan="off", proxy_headers=False)
+    config = uvicorn.Config(
+        app,
+        http=http,
+        log_config=None,
+        lifespan="off",
+        proxy_headers=False,
+        limit_concurrency=max_connections,
+    )
     config.load()
     try:
         yield Service(app, config, ServerState(), http)

@@ -246,6 +246,20 @@ def test_a_long_pipeline_lets_others_have_their_turn(root: Path, run: Run) -> No
     run(ask())
 
 
+def test_a_newcomer_above_the_limit_gets_no_file(root: Path, run: Run) -> None:
+    async def ask() -> None:
+        async with (
+            serving(root, max_connections=1) as service,
+            service.connected() as first,
+            service.connected() as second,
+        ):
+            assert (await second.ask(get())).startswith(b"HTTP/1.1 503 ")
+            assert (await first.ask(get())).startswith(b"HTTP/1.1 200 ")
+            assert service.app.asked == 0
+
+    run(ask())
+
+
 def test_many_ranges_do_not_go_out_in_one_turn(root: Path) -> None:
     with (root / "large.bin").open("rb") as file:
         opened = Opened(file.fileno())
