@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 from fileserve.http.accept import preferred
 from fileserve.http.disposition import Disposition
+from fileserve.http.query import first_parameters
 from fileserve.problems import Problem, problem
 from fileserve.site.server_sent_events import EVENT_STREAM, Position, parse_position
 
@@ -53,7 +54,8 @@ def parse_follow_request(
     The field Last-Event-ID counts more than the parameter: a browser that connects again asks
     for the same URL.  One that is not ours is ignored, as if it were absent.
     """
-    query = parse_qs(query_string.decode("latin-1"), keep_blank_values=True)
+    text = first_parameters(query_string).decode("latin-1")
+    query = parse_qs(text, keep_blank_values=True)
     first = {key: values[0] for key, values in query.items()}
     start = _parse_start(first)
     if start is None:
