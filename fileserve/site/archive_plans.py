@@ -27,7 +27,7 @@ MAX_MEMBERS = 2_000_000
 # Of all archives that are being sent: of different folders, or of one that changed in between.
 _MAX_MEMBERS_ALIVE = 4_000_000
 _RETRY_AFTER_SECONDS = 60
-_WALKS_AT_ONCE = 4
+_WALKS_AT_ONCE = 2
 # About 0.3 ms: as long as other transfers wait for the event loop, however many walks there are.
 _MEMBERS_PER_TURN = 25
 _laying_out: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
