@@ -15,10 +15,10 @@ from storage.errors import StorageError
 
 # Two of these are in memory for one transfer: one on its way out, one being read.
 CHUNK_BYTES = 256 << 10
-# A chunk costs two changes of thread, whatever its length: while few transfers run, chunks are
-# four times as long, so that the memory for all is the same.
+# A chunk costs two changes of thread, whatever its length: while few transfers run, they share
+# this in longer chunks.
+SHARED_BYTES = 5 << 19
 LONG_CHUNK_BYTES = 1 << 20
-_FEW_TRANSFERS = 8
 _running: set[object] = set()
 
 
@@ -89,6 +89,10 @@ async def _pieces_of(segment: Segment) -> AsyncGenerator[bytes | Slice, None]:
             yield piece
 
 
+def _chunk_bytes() -> int:
+    return min(max(SHARED_BYTES // max(len(_running), 1), CHUNK_BYTES), LONG_CHUNK_BYTES)
+
+
 def _pieces(body: Body) -> Iterator[bytes | Slice]:
     for segment in body.segments:
         if not isinstance(segment, Slice):
@@ -97,8 +101,7 @@ def _pieces(body: Body) -> Iterator[bytes | Slice]:
             continue
         start = segment.start
         while start < segment.stop:
-            length = LONG_CHUNK_BYTES if len(_running) <= _FEW_TRANSFERS else CHUNK_BYTES
-            stop = min(start + length, segment.stop)
+            stop = min(start + _chunk_bytes(), segment.stop)
             yield Slice(segment.file, start, stop)
             start = stop
 
