@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from fileserve.delivery.response_head import Framing, ResponseHead
+from fileserve.delivery.socket_writer import ONE_SEGMENT_BYTES
 
 # Below this a copy is cheaper than a second system call.
 _JOIN_BYTES = 64 << 10
@@ -73,8 +74,10 @@ class ResponseStream:
         if self.head.framing is Framing.NO_CONTENT or count == 0:
             return
         head = self._take_head(count)
-        if head:
+        if head and count <= ONE_SEGMENT_BYTES:
             await self._writer.write_with_more(head)
+        elif head:
+            await self._writer.write(head)
         await self._writer.send_file(descriptor, offset, count)
         if self.head.framing is Framing.CHUNKED:
             await self._writer.write(b"\r\n")

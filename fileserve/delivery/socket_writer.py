@@ -22,6 +22,10 @@ SENDFILE_CHUNK_BYTES = 256 << 10
 # 64 downloads, but 0.203 against 0.158 for 16 (2026-11).
 CROWD_WRITERS = 24
 CROWD_CHUNK_BYTES = 2 << 20
+# Head and content share a segment of the network card's or loopback's where both fit into one of
+# 64 KiB.  With more content the head goes ahead: the peer reads it while the content is prepared
+# (ranges of 64 KiB: 27 us in the kernel instead of 47, of 48 KiB 25 instead of 21; 2026-11).
+ONE_SEGMENT_BYTES = 56 << 10
 # What is looked at in one go, and read ahead by a thread where it is cold; and what a response
 # may put into its socket at once before the others have their turn.
 WINDOW_BYTES = 1 << 20

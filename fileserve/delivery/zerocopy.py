@@ -110,6 +110,8 @@ class ZeroCopyProtocol(asyncio.Protocol):
             _log.warning("a connection was refused: %s", error)
             self.abort()
             return
+        if self._is_tls or not self._has_place:
+            self._answer_at_once = None
         self._connection_scope = connection_scope(transport, self._config.root_path)
         client = self._connection_scope["client"]
         self._client = str(client[0]) if isinstance(client, tuple) else ""
@@ -214,8 +216,6 @@ class ZeroCopyProtocol(asyncio.Protocol):
             and self._answering is None
             and not head.has_content
             and head.target.scheme is None
-            and not self._is_tls
-            and self._has_place
         )
 
     def _sends_directly(self, head: RequestHead) -> bool:

@@ -18,7 +18,7 @@ from fileserve.delivery.responses import new_boundary
 from fileserve.delivery.transfer import transfer
 from fileserve.http.disposition import Disposition, content_disposition
 from fileserve.http.validators import EntityTag, Validators, last_modified, parse_entity_tag
-from fileserve.problems import Problem, problem, send_problem
+from fileserve.problems import problem
 from fileserve.site.archive_body import ArchiveBody
 from fileserve.site.archive_plans import (
     FORMS,
@@ -28,14 +28,13 @@ from fileserve.site.archive_plans import (
     Planner,
 )
 from fileserve.site.archive_sums import ArchiveSums
+from fileserve.site.unvalidated import refuse
 from fileserve.site.vigil import vigil_over
 from storage.errors import NotAFolder
 from storage.local import LocalStorage
 from storage.names import Name
 
-__all__ = ["ArchiveLimits", "archive_size", "send_archive"]
-
-_NO_LIMITS = ArchiveLimits()
+__all__ = ["ArchiveLimits", "send_archive"]
 
 
 class _Desk:
@@ -79,22 +78,7 @@ async def send_archive(  # noqa: PLR0917 - three of them are ASGI's own
             refusal = problem(403, str(error))
         except NotAFolder:
             refusal = problem(404, "This is a file, not a folder: only folders become archives.")
-    await send_problem(scope, send, _with_fields(refusal, fields))
-
-
-async def archive_size(
-    storage: LocalStorage, name: Name, form: str = "zip", limits: ArchiveLimits = _NO_LIMITS
-) -> int | None:
-    """The exact length of a folder's archive in bytes; None if it is beyond the limits.
-
-    Walks the folder: seconds for 100,000 files.  Raises StorageErrors, and KeyError for a form
-    that there is not.
-    """
-    try:
-        plan = await _desk_of(storage).planner.plan(storage, name, FORMS[form], limits)
-    except ArchiveTooLarge:
-        return None
-    return plan.layout.length
+    await refuse(scope, send, refusal, fields)
 
 
 def _desk_of(storage: LocalStorage) -> _Desk:
@@ -135,10 +119,3 @@ def _trustworthy(asked: dict[str, str]) -> dict[str, str]:
     if not is_dated and ("if-unmodified-since" not in asked or "if-match" in asked):
         return asked
     return {name: value for name, value in asked.items() if name != "range"}
-
-
-def _with_fields(refusal: Problem, fields: tuple[Field, ...]) -> Problem:
-    """A problem brings its own Cache-Control and nosniff; of the others it needs all."""
-    own = {b"cache-control", b"x-content-type-options"}
-    others = tuple(field for field in fields if field[0] not in own)
-    return Problem(refusal.status, refusal.title, refusal.detail, (*refusal.fields, *others))

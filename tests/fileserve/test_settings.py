@@ -150,7 +150,8 @@ REFUSED = [
 
 @pytest.mark.parametrize(("name", "value"), ACCEPTED)
 def test_a_value_within_bounds_holds(name: str, value: object) -> None:
-    load_settings({"root": "/srv", name: value})
+    held = getattr(load_settings({"root": "/srv", name: value}), name)
+    assert (list(held) if isinstance(value, list) else held) == value
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
