@@ -107,11 +107,23 @@ def serve(
     robots: knob.Robots = None,
     cache_control: knob.CacheControl = None,
     cors_origins: knob.CorsOrigins = None,
+    state_dir: knob.StateDir = None,
+    catalog: knob.Catalog = None,
+    private: knob.Private = None,
+    writable: knob.Writable = None,
+    upload_limit_bytes: knob.UploadLimit = None,
+    upload_quota_bytes: knob.UploadQuota = None,
+    upload_keep_free_bytes: knob.UploadKeepFree = None,
+    upload_expires_seconds: knob.UploadExpires = None,
+    background_checksums: knob.BackgroundChecksums = None,
+    checksum_bytes_per_second: knob.ChecksumRate = None,
+    digest_limit_bytes: knob.DigestLimit = None,
     host: knob.Host = None,
     port: knob.Port = None,
     workers: knob.Workers = None,
     public_url: knob.PublicUrl = None,
     trusted_proxies: knob.TrustedProxies = None,
+    offload: knob.Offload = None,
     tls_certificate: knob.TlsCertificate = None,
     tls_key: knob.TlsKey = None,
     archive_limit_members: knob.ArchiveLimitMembers = None,
@@ -129,9 +141,11 @@ def serve(
     log_format: knob.LogFormat = None,
     access_log: knob.AccessLog = None,
 ) -> None:
-    """Serve a folder, read-only, until Ctrl-C or SIGTERM."""
+    """Serve a folder until Ctrl-C or SIGTERM; read-only without --writable."""
     given = {name: value for name, value in ctx.params.items() if value not in (None, [], ())}
     given.pop("root_option", None)
+    if offload is not None:
+        given["offload"] = " ".join(offload)
     settings = _settings({**given, "root": _one_root(root, root_option)})
     from fileserve.server import serve as run_server  # noqa: PLC0415 - half a second
 
@@ -250,7 +264,7 @@ def doctor(root: RootArgument = None, root_option: RootOption = None) -> None:
 @app.command()
 def config(as_json: AsJson = False, root: RootOption = None) -> None:
     """Show every setting, its value and where it comes from."""
-    from fileserve.settings import explain  # noqa: PLC0415
+    from fileserve.setting_layers import explain  # noqa: PLC0415
 
     rows = explain({"root": root})
     _end_with_the_pipe()
@@ -274,7 +288,7 @@ def main() -> NoReturn:
 
 
 def _settings(given: Mapping[str, object]) -> "Settings":
-    from fileserve.settings import load_settings  # noqa: PLC0415
+    from fileserve.setting_layers import load_settings  # noqa: PLC0415
 
     return load_settings(given)
 

@@ -16,7 +16,8 @@ from fileserve.http.validators import format_http_date, last_modified, strong_en
 from storage.library import Item, Kind
 
 if TYPE_CHECKING:
-    from fileserve.settings import ExplainedSetting, Settings
+    from fileserve.setting_layers import ExplainedSetting
+    from fileserve.settings import Settings
 
 _EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 

@@ -11,6 +11,9 @@ from typer.models import OptionInfo
 
 _FOLDER = "What is served"
 _NETWORK = "Network"
+_TRUST = "Who may"
+_UPLOADS = "Uploads"
+_CHECKSUMS = "Checksums"
 _LIMITS = "Limits"
 _RECORDS = "Logs"
 
@@ -55,6 +58,40 @@ CorsOrigins = Annotated[Texts, _knob(
     _FOLDER, "ORIGIN", "", "Let scripts of this origin (or '*') read; may be repeated.",
     "--cors-origin")]
 
+StateDir = Annotated[Text, _knob(
+    _FOLDER, "FOLDER", "", "Keep checksums, tokens and counts here; one of the user's by default.")]
+Catalog = Annotated[Text, _knob(
+    _FOLDER, "URL", "", "Keep them in this database: postgresql://..., for several machines.")]
+
+Private = Annotated[Switch, _knob(
+    _TRUST, None, "", "Ask for a token or a link to read, too.")]
+Writable = Annotated[Switch, _knob(
+    _TRUST, None, "", "Let holders of a write token upload, move and delete.")]
+
+UploadLimit = Annotated[Text, _knob(
+    _UPLOADS, "BYTES", "", "Largest file that may be uploaded; none by default.",
+    "--upload-limit")]
+UploadQuota = Annotated[Text, _knob(
+    _UPLOADS, "BYTES", "", "Most bytes that all files may have together; none by default.",
+    "--upload-quota")]
+UploadKeepFree = Annotated[Text, _knob(
+    _UPLOADS, "BYTES", "67108864", "Leave so much of the file system free.",
+    "--upload-keep-free")]
+UploadExpires = Annotated[Text, _knob(
+    _UPLOADS, "TIME", "604800", "Forget an upload that nobody goes on with for so long.",
+    "--upload-expires")]
+
+BackgroundChecksums = Annotated[Switch, _knob(
+    _CHECKSUMS, None, "", "Compute missing checksums while serving, at low priority.")]
+ChecksumRate = Annotated[Text, _knob(
+    _CHECKSUMS, "BYTES", "50000000", "Read so much in a second for them.", "--checksum-rate")]
+DigestLimit = Annotated[Text, _knob(
+    _CHECKSUMS, "BYTES", "268435456", "Largest file that is hashed because a request asks.",
+    "--digest-limit")]
+
+Offload = Annotated[tuple[str, str] | None, _knob(
+    _NETWORK, "KIND PREFIX", "",
+    "Let the server in front send files: x-accel LOCATION or x-sendfile FOLDER.")]
 Host = Annotated[Text, _knob(
     _NETWORK, "ADDRESS", "127.0.0.1", "Listen here; 0.0.0.0 or :: for everybody.")]
 Port = Annotated[Number, _knob(

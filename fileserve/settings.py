@@ -1,19 +1,12 @@
-"""Every knob of the server: its unit, default, bounds and where its value came from.
+"""Every knob of the server: its unit, default and bounds.
 
-The command line beats the environment, the environment beats the configuration file, the file
-beats the default.  The environment variable of `port` is FILESERVE_PORT; a list is written there
-as JSON or with commas.  The configuration file is TOML with the same names at its top level.
-Constructing Settings reads nothing but its arguments; load_settings is what looks around.
+Constructing Settings reads nothing but its arguments; setting_layers.load_settings is what looks
+around.
 """
 
-import difflib
 import ipaddress
 import json
-import os
 import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -21,29 +14,19 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
-ENVIRONMENT_PREFIX = "FILESERVE_"
-CONFIG_FILE_VARIABLE = "FILESERVE_CONFIG"
-CONFIG_FILE_NAME = "fileserve.toml"
-COMMAND_LINE_SOURCE = "the command line"
-ENVIRONMENT_SOURCE = "the environment variable"
-DEFAULT_SOURCE = "default"
-NOT_SET_SOURCE = "not set"
+from fileserve.quantities import parse_bytes, parse_duration
 
-# A relative path in a file is meant from where the file lies: a service's working folder is "/".
-_PATH_SETTINGS = ("root", "tls_certificate", "tls_key")
+ENVIRONMENT_PREFIX = "FILESERVE_"
 
 
 class SettingsError(Exception):
@@ -90,10 +73,20 @@ def _check_below_root(path: str) -> str:
     return path
 
 
+def _parse_bytes(value: object) -> object:
+    return parse_bytes(value) if isinstance(value, str) else value
+
+
+def _parse_duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
 _TextList = NoDecode, BeforeValidator(_split_list)
 RelativePaths = Annotated[tuple[Annotated[str, AfterValidator(_check_below_root)], ...], *_TextList]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], *_TextList]
 Proxies = Annotated[tuple[Annotated[str, AfterValidator(_check_proxy)], ...], *_TextList]
+Bytes = Annotated[int, BeforeValidator(_parse_bytes)]
+Duration = Annotated[int, BeforeValidator(_parse_duration)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
@@ -190,6 +183,51 @@ class Settings(BaseSettings):
         description="The address people use, printed in links; the part before the path.",
     )
 
+    state_dir: Annotated[Path, BeforeValidator(_refuse_empty)] | None = Field(
+        default=None,
+        description="Folder for what is known beyond the files; by default one of the user's.",
+    )
+    catalog: str | None = Field(
+        default=None,
+        pattern=r"^(sqlite|postgresql(\+psycopg)?):",
+        description="Database URL of the catalog; by default SQLite in the state folder.",
+    )
+    private: bool = Field(default=False, description="Ask for a token or a link to read, too.")
+    writable: bool = Field(
+        default=False, description="Let holders of a write token upload, move and delete."
+    )
+    upload_limit_bytes: Bytes | None = Field(
+        default=None, ge=1, description="Largest file that may be uploaded."
+    )
+    upload_quota_bytes: Bytes | None = Field(
+        default=None, ge=1, description="Most bytes that all files of the folder may have together."
+    )
+    upload_keep_free_bytes: Bytes = Field(
+        default=1 << 26, ge=0, description="Bytes that uploads leave free on the file system."
+    )
+    upload_expires_seconds: Duration = Field(
+        default=7 * 86_400,
+        ge=60,
+        le=366 * 86_400,
+        description="Seconds after which an upload that nobody goes on with is forgotten.",
+    )
+    background_checksums: bool = Field(
+        default=False, description="Compute missing checksums while serving, at low priority."
+    )
+    checksum_bytes_per_second: Bytes = Field(
+        default=50_000_000, ge=1 << 16, description="How fast background checksums read."
+    )
+    digest_limit_bytes: Bytes = Field(
+        default=1 << 28,
+        ge=0,
+        description="Largest file whose SHA-256 is computed because a request asks for it.",
+    )
+    offload: str | None = Field(
+        default=None,
+        pattern=r"^(x-accel|x-sendfile) /[\x21-\x7e]*$",
+        description="Let the server in front send files: 'x-accel PREFIX' or 'x-sendfile FOLDER'.",
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -216,149 +254,3 @@ class Settings(BaseSettings):
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainedSetting:
-    """One row of `fileserve config`: what holds and where it came from."""
-
-    name: str
-    value: object
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """Values from one place; source names that place."""
-
-    values: Mapping[str, object]
-    source: str
-
-    def source_of(self, name: str) -> str:
-        if self.source == ENVIRONMENT_SOURCE:
-            return f"{self.source} {ENVIRONMENT_PREFIX}{name.upper()}"
-        return self.source
-
-
-def load_settings(overrides: Mapping[str, object], config_file: Path | None = None) -> Settings:
-    """The settings that hold for the command line's overrides and everything around it.
-
-    An override of None is one that was not given.  config_file is the file to read in place of
-    the search.  Raises SettingsError for the first setting that cannot hold.
-    """
-    return _validate(_layers(overrides, config_file))
-
-
-def explain(
-    overrides: Mapping[str, object], config_file: Path | None = None
-) -> list[ExplainedSetting]:
-    """Every setting with its value and source, also while root is not set (then None).
-
-    Raises SettingsError like load_settings for anything else.
-    """
-    layers = _layers(overrides, config_file)
-    stand_in = _Layer({"root": Path(os.curdir)}, NOT_SET_SOURCE)
-    settings = _validate([*layers, stand_in])
-    rows = []
-    for name in Settings.model_fields:
-        source = _source_of(name, [*layers, stand_in])
-        value = None if source == NOT_SET_SOURCE else getattr(settings, name)
-        rows.append(ExplainedSetting(name, value, source))
-    return rows
-
-
-def find_config_file() -> Path | None:
-    """The configuration file that holds: FILESERVE_CONFIG, or the first that is there.
-
-    Raises SettingsError when FILESERVE_CONFIG names a file that is not there, and for whatever
-    else than a file has the name of one.
-    """
-    if named := os.environ.get(CONFIG_FILE_VARIABLE):
-        if not Path(named).is_file():
-            raise SettingsError(
-                f"{CONFIG_FILE_VARIABLE} names {named}, which is no file; correct or unset it."
-            )
-        return Path(named)
-    user_folder = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    places = (Path(), user_folder / "fileserve", Path("/etc/fileserve"))
-    files = (place / CONFIG_FILE_NAME for place in places)
-    found = next((file for file in files if os.path.lexists(file)), None)
-    if found is not None and not found.is_file():
-        # Passed over in silence, what it was meant to set would not hold.
-        raise SettingsError(f"{found} is no regular file; replace or rename it.")
-    return found
-
-
-def _layers(overrides: Mapping[str, object], config_file: Path | None) -> list[_Layer]:
-    """The layers that say something, strongest first."""
-    given = {name: value for name, value in overrides.items() if value is not None}
-    environment = EnvSettingsSource(Settings, env_prefix=ENVIRONMENT_PREFIX, env_ignore_empty=True)
-    layers = [
-        _Layer(given, COMMAND_LINE_SOURCE),
-        _Layer(environment(), ENVIRONMENT_SOURCE),
-    ]
-    path = config_file or find_config_file()
-    if path is not None:
-        layers.append(_Layer(_read_config_file(path), str(path)))
-    return layers
-
-
-def _read_config_file(path: Path) -> dict[str, object]:
-    """The file's settings, its relative paths made absolute; raises SettingsError."""
-    try:
-        values: dict[str, object] = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(
-            f"The configuration file {path} cannot be read ({error.strerror}); "
-            "correct its path or permissions."
-        ) from error
-    except ValueError as error:
-        raise SettingsError(
-            f"The configuration file {path} is not TOML ({error}); correct it."
-        ) from error
-    for key in values:
-        if key not in Settings.model_fields:
-            raise SettingsError(f"{path} sets {key!r}, which is no setting; {_remedy(key)}.")
-    for name in _PATH_SETTINGS:
-        if isinstance(written := values.get(name), str) and written:
-            values[name] = path.absolute().parent / Path(written).expanduser()
-    return values
-
-
-def _remedy(key: str) -> str:
-    near = difflib.get_close_matches(key.replace("-", "_").lower(), Settings.model_fields, n=1)
-    return f"perhaps {near[0]!r} is meant" if near else "remove it"
-
-
-def _validate(layers: list[_Layer]) -> Settings:
-    merged: dict[str, object] = {}
-    for layer in reversed(layers):
-        merged.update(layer.values)
-    try:
-        return Settings.model_validate(merged)
-    except ValidationError as error:
-        raise SettingsError(_sentence(error.errors()[0], layers)) from error
-
-
-def _source_of(name: str, layers: list[_Layer]) -> str:
-    return next((x.source_of(name) for x in layers if name in x.values), DEFAULT_SOURCE)
-
-
-def _sentence(error: ErrorDetails, layers: list[_Layer]) -> str:
-    """What is wrong with which setting, where it came from, and what to do."""
-    reason = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if not error["loc"]:
-        pair = ("tls_certificate", "tls_key")
-        name = next(x for x in pair if _source_of(x, layers) != DEFAULT_SOURCE)
-        return f"{name} is set alone (from {_source_of(name, layers)}) but {reason}; set both."
-    name = str(error["loc"][0])
-    variable = ENVIRONMENT_PREFIX + name.upper()
-    if error["type"] == "missing":
-        return (
-            f"{name} is not set; give it on the command line, in {variable}, "
-            f"or in {CONFIG_FILE_NAME}."
-        )
-    if name not in Settings.model_fields:
-        return f"{name!r} from {_source_of(name, layers)} is no setting; {_remedy(name)}."
-    source = _source_of(name, layers)
-    return f"{name} is {error['input']!r} (from {source}) but {reason}; correct it there."

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from fileserve.settings import Settings, SettingsError, explain, load_settings
+from fileserve.setting_layers import explain, load_settings
+from fileserve.settings import Settings, SettingsError
 
 
 @pytest.fixture(autouse=True)
