@@ -7,6 +7,7 @@
     ├── NotAFolder            a folder was wanted
     ├── AccessDenied          the operating system forbids it
     ├── AlreadyExists         the name is taken
+    ├── Busy                  somebody else is writing to it now
     ├── NoSpace               no room: disk, quota or largest file size
     └── Unavailable           hung or failing mount; may work again later
         └── Overloaded        the process's or system's limit of open files
@@ -47,6 +48,10 @@ class AccessDenied(StorageError):
 
 class AlreadyExists(StorageError):
     """The name is taken, and replacing was not asked for."""
+
+
+class Busy(StorageError):
+    """Somebody else is writing to it now."""
 
 
 class NoSpace(StorageError):

@@ -34,71 +34,71 @@ OTHER = "f" * 32
 OFFSET_STREAM = {"content-type": "application/offset+octet-stream"}
 
 LENGTHS = [
-    # field value                 number id
-    ("0",                         0,     "nothing"),
-    ("100",                       100,   "plain"),
-    ("007",                       7,     "leading-zeros"),
+    # field value number id
+    ("0",         0,    "nothing"),
+    ("100",       100,  "plain"),
+    ("007",       7,    "leading-zeros"),
     ("9223372036854775807", 2**63 - 1, "the-largest-file"),
     ("9223372036854775808", None, "one-past-the-largest"),
-    ("9" * 5000,                  None,  "more-digits-than-any-number"),
-    ("-1",                        None,  "negative"),
-    ("+1",                        None,  "a-sign"),
-    ("1.0",                       None,  "a-fraction"),
-    (" 1",                        None,  "a-space"),
-    ("",                          None,  "empty"),
-    ("\u0663",                    None,  "digits-are-ascii"),
-    (",",                         None,  "a-repeated-field"),
+    ("9" * 5000,  None, "more-digits-than-any-number"),
+    ("-1",        None, "negative"),
+    ("+1",        None, "a-sign"),
+    ("1.0",       None, "a-fraction"),
+    (" 1",        None, "a-space"),
+    ("",          None, "empty"),
+    ("\u0663",    None, "digits-are-ascii"),
+    (",",         None, "a-repeated-field"),
 ]  # fmt: skip
 
 METADATA = [
-    # field value          values                  id
-    ("filename d29ybGQ=",  {"filename": b"world"}, "one"),
+    # field value                values          id
+    ("filename d29ybGQ=",        {"filename": b"world"}, "one"),
     ("filename d29ybGQ=,is", {"filename": b"world", "is": b""}, "spec"),
-    ("a YQ==, b Yg==",     {"a": b"a", "b": b"b"}, "space-after-comma"),
-    ("a ",                 {"a": b""},             "empty-value"),
-    ("",                   {},                     "nothing"),
-    ("a /w==",             {"a": b"\xff"},         "any-bytes"),
-    ("a YQ==,a Yg==",      None,                   "keys-are-unique"),
-    ("a YQ",               None,                   "no-padding"),
-    ("a Y Q==",            None,                   "a-space-inside"),
-    ("a !!!!",             None,                   "not-base64"),
-    (",",                  None,                   "a-repeated-field"),
-    ("a YQ==,",            None,                   "an-empty-pair"),
-    ("\xe4 YQ==",          None,                   "keys-are-ascii"),
-    ("a " + "QUJD" * 4096, None,                   "too-long"),
+    ("a YQ==, b Yg==",           {"a": b"a", "b": b"b"}, "space-after-comma"),
+    ("a ",                       {"a": b""},     "empty-value"),
+    ("",                         {},             "nothing"),
+    ("a /w==",                   {"a": b"\xff"}, "any-bytes"),
+    ("a YQ==,a Yg==",            None,           "keys-are-unique"),
+    ("a YQ",                     None,           "no-padding"),
+    ("a Y Q==",                  None,           "a-space-inside"),
+    ("a !!!!",                   None,           "not-base64"),
+    (",",                        None,           "a-repeated-field"),
+    ("a YQ==,",                  None,           "an-empty-pair"),
+    ("\xe4 YQ==",                None,           "keys-are-ascii"),
+    ("a " + "QUJD" * 4096, None, "too-long"),
 ]  # fmt: skip
 
 CONCATENATIONS = [
-    # field value                                               meaning          id
-    (None,                                                      Whole(),         "absent"),
-    ("partial",                                                 Partial(),       "partial"),
-    (f"final;/-/uploads/{ID}",                                  Final((ID,)),    "one-part"),
+    # field value                               meaning       id
+    (None,                                      Whole(),      "absent"),
+    ("partial",                                 Partial(),    "partial"),
+    (f"final;/-/uploads/{ID}",                  Final((ID,)), "one-part"),
     (f"final;/-/uploads/{ID} /-/uploads/{OTHER}", Final((ID, OTHER)), "in-order"),
     (f"final;https://a.example/x/-/uploads/{ID}", Final((ID,)), "absolute"),
-    (f"final; /-/uploads/{ID} /-/uploads/{ID}",                 Final((ID, ID)), "twice-the-same"),
-    ("final;",                                                  400,             "no-parts"),
-    ("final",                                                   400,             "no-list"),
-    (f"final;/-/uploads/{ID}x",                                 400,             "not-an-id"),
-    (f"final;/-/uploads/{ID} /etc/passwd",                      400,             "one-is-no-upload"),
-    ("final;/-/uploads/../" + ID,                               400,             "dots"),
-    ("final;" + f" /-/uploads/{ID}" * 1001,                     400,             "too-many"),
-    ("Partial",                                                 400,             "case-matters"),
-    ("",                                                        400,             "empty"),
+    (f"final; /-/uploads/{ID} /-/uploads/{ID}", Final((ID, ID)), "twice-one"),
+    ("final;",                                  400,          "no-parts"),
+    ("final",                                   400,          "no-list"),
+    (f"final;/-/uploads/{ID}x",                 400,          "not-an-id"),
+    (f"final;/-/uploads/{ID} /etc/passwd",      400,          "one-is-none"),
+    ("final;/-/uploads/../" + ID,               400,          "dots"),
+    ("final;" + f" /-/uploads/{ID}" * 1001,     400,          "too-many"),
+    ("Partial",                                 400,          "case-matters"),
+    ("",                                        400,          "empty"),
 ]  # fmt: skip
 
 CREATIONS = [
-    # Upload-... fields                                       meaning                 id
-    ({"length": "100"},                                       Creation(100),          "plain"),
-    ({"length": "0"},                                         Creation(0),            "empty-file"),
-    ({"defer-length": "1"},                                   Creation(None),         "deferred"),
-    ({"length": "5", "concat": "partial"},                    Creation(5, Partial()), "a-part"),
-    ({"concat": f"final;/-/uploads/{ID}"},                    Creation(None, Final((ID,))), "final"),
-    ({},                                                      400,                    "no-length"),
-    ({"length": "5", "defer-length": "1"},                    400,                    "both"),
-    ({"defer-length": "0"},                                   400,                    "only-1"),
-    ({"length": "-5"},                                        400,                    "negative"),
-    ({"length": "5", "concat": f"final;-/uploads/{ID}"}, 400, "final-with-length"),
-    ({"length": "5", "metadata": "a !"},                      400,                    "metadata"),
+    # Upload-... fields                                  meaning         id
+    ({"length": "100"},                                  Creation(100),  "plain"),
+    ({"length": "0"},                                    Creation(0),    "empty-file"),
+    ({"defer-length": "1"},                              Creation(None), "deferred"),
+    ({"length": "5", "concat": "partial"},               Creation(5, Partial()), "a-part"),
+    ({"concat": f"final;/-/uploads/{ID}"},               Creation(None, Final((ID,))), "final"),
+    ({},                                                 400,            "no-length"),
+    ({"length": "5", "defer-length": "1"},               400,            "both"),
+    ({"defer-length": "0"},                              400,            "only-1"),
+    ({"length": "-5"},                                   400,            "negative"),
+    ({"length": "5", "concat": f"final;-/uploads/{ID}"}, 400,            "final-length"),
+    ({"length": "5", "metadata": "a !"},                 400,            "metadata"),
 ]  # fmt: skip
 
 _SHA1 = hashlib.sha1(b"hello").digest()
@@ -106,27 +106,27 @@ _SHA1_TEXT = base64.b64encode(_SHA1).decode()
 HELLO = Checksum("sha1", _SHA1)
 
 CONTINUATIONS = [
-    # Upload-... fields                         meaning                       id
-    ({"offset": "70"},                          Continuation(70, None, None), "plain"),
-    ({"offset": "0", "length": "9"},            Continuation(0, 9, None),     "length-told-now"),
+    # Upload-... fields                              meaning                   id
+    ({"offset": "70"},                               Continuation(70, None, None), "plain"),
+    ({"offset": "0", "length": "9"},                 Continuation(0, 9, None), "length-told-now"),
     ({"offset": "0", "checksum": "sha1 " + _SHA1_TEXT}, Continuation(0, None, HELLO), "checksum"),
-    ({},                                        400,                          "no-offset"),
-    ({"offset": "-1"},                          400,                          "negative"),
-    ({"offset": "0", "length": "x"},            400,                          "bad-length"),
-    ({"offset": "0", "checksum": "crc32 AAAA"}, 400,                          "algorithm"),
+    ({},                                             400,                      "no-offset"),
+    ({"offset": "-1"},                               400,                      "negative"),
+    ({"offset": "0", "length": "x"},                 400,                      "bad-length"),
+    ({"offset": "0", "checksum": "crc32 AAAA"}, 400, "algorithm"),
 ]  # fmt: skip
 
 CHECKSUMS = [
-    # field value                          is one id
-    ("sha1 " + _SHA1_TEXT,                 True, "sha1"),
+    # field value                is one id
+    ("sha1 " + _SHA1_TEXT,       True, "sha1"),
     ("md5 XUFAKrxLKna5cZ2REBfFkg==", True, "md5"),
-    ("sha256 " + "A" * 43 + "=",           True, "sha256"),
-    ("sha1",                               False, "no-value"),
-    ("sha1 AAAA",                          False, "too-short"),
-    ("sha256 " + _SHA1_TEXT,               False, "of-another-length"),
-    ("SHA1 " + _SHA1_TEXT,                 False, "case-matters"),
-    ("shake_128 " + _SHA1_TEXT,            False, "known-to-hashlib-only"),
-    ("",                                   False, "empty"),
+    ("sha256 " + "A" * 43 + "=", True, "sha256"),
+    ("sha1",                     False, "no-value"),
+    ("sha1 AAAA",                False, "too-short"),
+    ("sha256 " + _SHA1_TEXT,     False, "of-another-length"),
+    ("SHA1 " + _SHA1_TEXT,       False, "case-matters"),
+    ("shake_128 " + _SHA1_TEXT,  False, "known-to-hashlib-only"),
+    ("",                         False, "empty"),
 ]  # fmt: skip
 
 
