@@ -9,7 +9,7 @@ import asyncio
 import os
 import secrets
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -20,7 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fileserve.access.asking import asked_by, asked_in
-from fileserve.access.gate import Gate
+from fileserve.access.gate import Gate, Tokens
 from fileserve.access.visit import note_visit
 from fileserve.delivery.direct import Delivery
 from fileserve.delivery.plan import request_fields
@@ -66,7 +66,9 @@ class Site(FastAPI):
         self.state.storage = storage
         self.state.is_draining = False
         self.state.transfers = TransferRegistry()
-        self.gate = _gate_for(settings)
+        # Whoever knows the tokens says here where they are; asked anew with each request.
+        self.tokens: Callable[[], Tokens] = dict
+        self.gate = self._gate_for(settings)
         log = log_access if settings.access_log else None
         self._follow = Following(self.state.transfers, log)
 
@@ -95,6 +97,16 @@ class Site(FastAPI):
                 return Refusal(self.state.settings, verdict)
             note_visit(scope, verdict)
         return super().__call__ if _is_own_page(scope) else self.files
+
+    def _gate_for(self, settings: Settings) -> Gate | None:
+        """The gate; None where everybody may read and nobody writes, so that it costs nothing."""
+        if not (settings.private or settings.writable):
+            return None
+        key = secrets.token_bytes(32)
+        return Gate(settings, self._known_tokens, lambda: key)
+
+    def _known_tokens(self) -> Tokens:
+        return self.tokens()
 
     def answer_at_once(self, request: RequestHead, client: str) -> Delivery | None:
         """The answer to a plain request for a file, without ASGI (see delivery.direct)."""
@@ -131,14 +143,6 @@ def create_app(settings: Settings, storage: LocalStorage) -> Site:
         site.add_api_route(LOGIN_PATH, sign_in.enter, methods=["POST"])
         site.add_api_route(LOGOUT_PATH, sign_in.leave, methods=["POST"])
     return site
-
-
-def _gate_for(settings: Settings) -> Gate | None:
-    """The gate; None where everybody may read and nobody writes, so that it costs nothing."""
-    if not (settings.private or settings.writable):
-        return None
-    key = secrets.token_bytes(32)
-    return Gate(settings, lambda: {}, lambda: key)
 
 
 @asynccontextmanager

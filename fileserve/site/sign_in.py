@@ -57,10 +57,7 @@ class Refusal:
             await response(scope, receive, send)
             return
         cors = cors_fields(self._settings, scope["method"], scope["headers"])
-        fields = (*refusal.fields, *cors)
-        await send_problem(
-            scope, send, Problem(refusal.status, refusal.title, refusal.detail, fields)
-        )
+        await send_problem(scope, send, replace(refusal, fields=(*refusal.fields, *cors)))
 
 
 class SignIn:
