@@ -12,14 +12,16 @@ all is published, the session stays for a while as DONE: a client whose last ans
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
-from storage.atomic import sync_folder
+from storage.atomic import Existing, sync_folder
+from storage.blob import Fingerprint
 from storage.copying import write_all
 from storage.errors import NameRefused, NotFound
 from storage.names import Name, parse_request_path
@@ -27,6 +29,7 @@ from storage.names import Name, parse_request_path
 RECORD_SUFFIX = ".json"
 _NEW_SUFFIX = ".json.new"
 _VERSION = 1
+_RANDOM_BYTES = 13  # 104 bits, beside the 24 that tell mounts apart
 # A record is metadata of at most 16 KiB and the ids of at most 1,000 parts.
 _MAX_RECORD_BYTES = 1 << 18
 
@@ -53,7 +56,7 @@ class Session:
     metadata: as the client wrote it.  owner: who began it.  inode: of its bytes.
     part_ids: the uploads it is joined of.  joined_into: the upload that took this part's bytes.
     trusted: only so many bytes count after a crash, those behind were not verified; None: all.
-    replaces: the entity tag of the file that it may replace, "*" for any; None for no file.
+    existing, expected: what may have the target's name when it is given it; as storage.landing.
     """
 
     upload_id: str
@@ -67,12 +70,18 @@ class Session:
     part_ids: tuple[str, ...] = ()
     joined_into: str | None = None
     trusted: int | None = None
-    replaces: str | None = None
+    existing: Existing = Existing.REFUSE
+    expected: Fingerprint | None = None
 
 
-def new_upload_id() -> str:
-    """128 random bits: who was not told it finds no upload."""
-    return secrets.token_hex(16)
+def new_upload_id(prefix: tuple[bytes, ...]) -> str:
+    """An id for an upload to the mount at prefix: who was not told it finds no upload."""
+    return _mount_mark(prefix) + secrets.token_hex(_RANDOM_BYTES)
+
+
+def lies_at(upload_id: str, prefix: tuple[bytes, ...]) -> bool:
+    """Whether an upload of this id would lie on the mount at prefix: others need not be asked."""
+    return upload_id.startswith(_mount_mark(prefix))
 
 
 def upload_of_file(segment: str) -> str | None:
@@ -122,25 +131,45 @@ def remove_session(folder_fd: int, upload_id: str) -> None:
             os.unlink(segment, dir_fd=folder_fd)
 
 
-def finish_session(folder_fd: int, session: Session) -> Session:
-    """Write down that all of an upload is published."""
-    done = replace(session, state=State.DONE, trusted=None)
-    write_session(folder_fd, done)
-    return done
+def expired_uploads(folder_fd: int, before: float, done_before: float | None = None) -> list[str]:
+    """The ids of uploads that nobody went on with since `before`, in seconds since 1970.
 
-
-def expired_uploads(folder_fd: int, now: float, seconds: float) -> Iterator[str]:
-    """The ids of uploads that nobody went on with for so many seconds; each once."""
+    done_before: the same for those without bytes, which are done.
+    """
     newest: dict[str, float] = {}
+    with_bytes = set()
+    for upload_id, segment, touched in _staged(folder_fd):
+        newest[upload_id] = max(touched, newest.get(upload_id, touched))
+        if segment == upload_id:
+            with_bytes.add(upload_id)
+    done_before = before if done_before is None else done_before
+    return [
+        upload_id
+        for upload_id, touched in newest.items()
+        if touched < (before if upload_id in with_bytes else done_before)
+    ]
+
+
+def orphaned_uploads(folder_fd: int) -> list[str]:
+    """The ids under which there are bytes, but no record: a kill came between the two."""
+    staged = list(_staged(folder_fd))
+    with_record = {upload_id for upload_id, segment, _ in staged if segment.endswith(RECORD_SUFFIX)}
+    return [upload_id for upload_id, *_ in staged if upload_id not in with_record]
+
+
+def _staged(folder_fd: int) -> Iterator[tuple[str, str, float]]:
+    """The files of uploads: id, name, and when they were written to last."""
     with os.scandir(folder_fd) as entries:
         for entry in entries:
             upload_id = upload_of_file(entry.name)
             if upload_id is None:
                 continue
             with contextlib.suppress(FileNotFoundError):
-                touched = entry.stat(follow_symlinks=False).st_mtime
-                newest[upload_id] = max(touched, newest.get(upload_id, touched))
-    yield from (upload_id for upload_id, touched in newest.items() if touched + seconds < now)
+                yield upload_id, entry.name, entry.stat(follow_symlinks=False).st_mtime
+
+
+def _mount_mark(prefix: tuple[bytes, ...]) -> str:
+    return hashlib.sha256(b"/".join(prefix)).hexdigest()[: 32 - 2 * _RANDOM_BYTES]
 
 
 def _to_json(session: Session) -> bytes:
@@ -157,7 +186,8 @@ def _to_json(session: Session) -> bytes:
         "part_ids": session.part_ids,
         "joined_into": session.joined_into,
         "trusted": session.trusted,
-        "replaces": session.replaces,
+        "existing": session.existing.value,
+        "expected": None if session.expected is None else list(session.expected),
     }
     return json.dumps(members).encode()
 
@@ -166,7 +196,7 @@ def _from_json(upload_id: str, text: bytes) -> Session:
     members = json.loads(text)
     if members["version"] != _VERSION:
         raise ValueError(f"a record of version {members['version']}")
-    target = members["target"]
+    target, expected = members["target"], members["expected"]
     return Session(
         upload_id,
         None if target is None else parse_request_path(target.encode()).name,
@@ -179,7 +209,8 @@ def _from_json(upload_id: str, text: bytes) -> Session:
         tuple(members["part_ids"]),
         members["joined_into"],
         members["trusted"],
-        members["replaces"],
+        Existing(members["existing"]),
+        None if expected is None else Fingerprint(*expected),
     )
 
 

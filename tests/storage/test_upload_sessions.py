@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from storage.atomic import Existing
+from storage.blob import Fingerprint
 from storage.errors import Busy, NotFound
 from storage.names import Name
 from storage.upload_bytes import OpenUpload, UploadDigest
@@ -18,6 +20,7 @@ from storage.upload_sessions import (
     State,
     expired_uploads,
     finish_session,
+    lies_at,
     new_upload_id,
     read_session,
     remove_session,
@@ -55,9 +58,16 @@ def created(folder_fd: int, session: Session = FILE) -> Iterator[OpenUpload]:
         upload.close()
 
 
+def sha256_of(upload: OpenUpload) -> bytes:
+    while upload.hash_more():
+        pass
+    return upload.digest.digests().sha256
+
+
 SESSIONS = [
     FILE,
-    replace(FILE, length=None, metadata="filename YQ==,x", replaces='"tag"', trusted=7),
+    replace(FILE, length=None, metadata="filename YQ==,x", existing=Existing.REPLACE, trusted=7),
+    replace(FILE, expected=Fingerprint(1, 2, 3, 4)),
     replace(FILE, target=None, kind=Kind.PART, joined_into="f" * 32),
     replace(FILE, part_ids=("a" * 32, "b" * 32), state=State.DONE, inode=2**63),
 ]
@@ -107,7 +117,7 @@ def test_bytes_go_on_where_they_ended(folder_fd: int) -> None:
         assert not upload.is_whole
         upload.append([b"world"])
         assert upload.is_whole
-        assert upload.whole_digests().sha256 == hashlib.sha256(b"helloworld").digest()
+        assert sha256_of(upload) == hashlib.sha256(b"helloworld").digest()
 
 
 def test_a_digest_goes_on_where_its_bytes_ended(folder_fd: int) -> None:
@@ -127,7 +137,7 @@ def test_a_digest_of_more_than_there_is_is_not_believed(folder_fd: int) -> None:
         upload.append([b"hello"])
     with opened(folder_fd, ahead) as upload:
         upload.append([b"world"])
-        assert upload.whole_digests().sha256 == hashlib.sha256(b"helloworld").digest()
+        assert sha256_of(upload) == hashlib.sha256(b"helloworld").digest()
 
 
 def test_what_was_not_hashed_as_it_came_is_caught_up_with(folder_fd: int) -> None:
@@ -140,13 +150,12 @@ def test_what_was_not_hashed_as_it_came_is_caught_up_with(folder_fd: int) -> Non
         upload.append([b"b"])
         assert upload.digest.hashed == upload.offset
         upload.append([b"c"])
-        assert upload.whole_digests().sha256 == hashlib.sha256(large + b"abc").digest()
+        assert sha256_of(upload) == hashlib.sha256(large + b"abc").digest()
 
 
 def test_two_writers_are_one_too_many(folder_fd: int) -> None:
-    with created(folder_fd):
-        with pytest.raises(Busy), opened(folder_fd):
-            pass
+    with created(folder_fd), pytest.raises(Busy), opened(folder_fd):
+        pass
     with opened(folder_fd), pytest.raises(Busy), opened(folder_fd):
         pass
 
@@ -176,7 +185,7 @@ def test_bytes_that_are_cut_back_are_not_in_the_digest(folder_fd: int) -> None:
         upload.append([b"wrong"])
         upload.cut_back(5)
         upload.append([b"world"])
-        assert upload.whole_digests().sha256 == hashlib.sha256(b"helloworld").digest()
+        assert sha256_of(upload) == hashlib.sha256(b"helloworld").digest()
 
 
 def test_a_deferred_length_is_remembered(folder_fd: int) -> None:
@@ -208,8 +217,8 @@ def test_an_upload_expires_after_its_last_bytes(folder_fd: int, tmp_path: Path) 
     os.utime(tmp_path / ID, (200, 200))
     (tmp_path / "stranger").touch()
     os.utime(tmp_path / "stranger", (0, 0))
-    assert list(expired_uploads(folder_fd, now=210, seconds=10)) == []
-    assert list(expired_uploads(folder_fd, now=211, seconds=10)) == [ID]
+    assert list(expired_uploads(folder_fd, 210 - 10)) == []
+    assert list(expired_uploads(folder_fd, 211 - 10)) == [ID]
 
 
 FILES = [
@@ -230,5 +239,13 @@ def test_a_file_belongs_to_one_upload_or_none(segment: str, upload_id: str | Non
 
 
 def test_ids_are_not_guessed() -> None:
-    assert upload_of_file(new_upload_id())
-    assert new_upload_id() != new_upload_id()
+    upload_id = new_upload_id(())
+    assert upload_of_file(upload_id) == upload_id
+    assert new_upload_id(()) != upload_id
+
+
+def test_an_id_tells_its_mount() -> None:
+    upload_id = new_upload_id((b"films", b"nas"))
+    assert lies_at(upload_id, (b"films", b"nas"))
+    assert not lies_at(upload_id, ())
+    assert not lies_at(upload_id, (b"films", b"other"))
