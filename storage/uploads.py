@@ -105,9 +105,12 @@ class Uploads:
         self._keep_free_bytes = keep_free_bytes
         self._digests: OrderedDict[str, UploadDigest] = OrderedDict()
 
-    async def begin(self, session: Session) -> Upload:
-        """A new upload; its id is chosen here.  Raises what Writing.land raises."""
-        landing = await self._writing.land(session.target or _PART_NAME)
+    async def begin(self, session: Session, beside: Name = _PART_NAME) -> Upload:
+        """A new upload; its id is chosen here.  Raises what Writing.land raises.
+
+        beside: a name on the mount where a part, which has no target, is to lie.
+        """
+        landing = await self._writing.land(session.target or beside)
         session = replace(session, upload_id=new_upload_id(landing.prefix))
 
         def create() -> OpenUpload:

@@ -19,7 +19,6 @@ from storage.upload_sessions import (
     Session,
     State,
     expired_uploads,
-    finish_session,
     lies_at,
     new_upload_id,
     read_session,
@@ -198,7 +197,7 @@ def test_a_deferred_length_is_remembered(folder_fd: int) -> None:
 
 def test_a_session_that_is_done_takes_no_bytes(folder_fd: int) -> None:
     with created(folder_fd) as upload:
-        finish_session(folder_fd, upload.session)
+        write_session(folder_fd, replace(upload.session, state=State.DONE))
     with pytest.raises(NotFound), opened(folder_fd):
         pass
 
