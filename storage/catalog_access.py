@@ -12,6 +12,7 @@ from storage.errors import AlreadyExists, NotFound
 MAX_EVENTS = 100_000
 _EVENTS_BETWEEN_CLEANUPS = 1_000
 _MAX_TEXT = 2_000
+_EXPIRED_LINKS_KEPT_SECONDS = 30 * 86_400
 
 _TOKEN_COLUMNS = [column for column in tokens.c if column.name != "revision"]
 _LINK_COLUMNS = [column for column in links.c if column.name != "revision"]
@@ -48,10 +49,19 @@ def note_token_use(connection: Connection, name: str, now: int) -> None:
 
 def put_link(connection: Connection, revision: int, record: LinkRecord) -> None:
     """Raises AlreadyExists for an id that is known."""
+    _forget_old_links(connection, record.created_at)
     has_id = select(links.c.link_id).where(links.c.link_id == record.link_id)
     if connection.execute(has_id).first() is not None:
         raise AlreadyExists(f"{record.link_id}: there is a link of this id")
     connection.execute(insert(links).values(**asdict(record), revision=revision))
+
+
+def _forget_old_links(connection: Connection, now: int) -> None:
+    """Those that nobody can use and nobody asks for any more, so that lists stay short."""
+    is_old = links.c.expires_at < now - _EXPIRED_LINKS_KEPT_SECONDS
+    old = select(links.c.link_id).where(is_old)
+    connection.execute(delete(deliveries).where(deliveries.c.link_id.in_(old)))
+    connection.execute(delete(links).where(is_old))
 
 
 def all_links(connection: Connection) -> list[LinkRecord]:

@@ -69,6 +69,8 @@ def _postgresql_engine(url: str) -> Engine:
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": int(_BUSY_SECONDS),
+                # A machine that is gone says nothing: TCP alone would wait for 15 minutes.
+                "tcp_user_timeout": int(_BUSY_SECONDS * 1000),
                 "options": f"-c lock_timeout={int(_BUSY_SECONDS)}s -c statement_timeout=30s",
             },
         )
