@@ -153,15 +153,21 @@ def note_event(
     """Append an event; the oldest beyond MAX_EVENTS go."""
     row = {
         "at": at,
-        "who": who[:_MAX_TEXT],
+        "who": _storable(who),
         "deed": deed,
         "path": path,
-        "detail": detail[:_MAX_TEXT],
+        "detail": _storable(detail),
     }
     done = connection.execute(insert(events).values(row))
     number: int = done.inserted_primary_key[0] if done.inserted_primary_key else 0
     if number % _EVENTS_BETWEEN_CLEANUPS == 0:
         connection.execute(delete(events).where(events.c.number <= number - MAX_EVENTS))
+
+
+def _storable(text: str) -> str:
+    """text as every database takes it: PostgreSQL has no NUL, none has half a surrogate pair."""
+    plain = text[:_MAX_TEXT].replace("\0", "\\0")
+    return plain.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def latest_events(connection: Connection, limit: int, before: int | None) -> list[EventRecord]:
