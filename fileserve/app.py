@@ -6,6 +6,7 @@ so FastAPI serves only what lies under /-/.
 """
 
 import asyncio
+import logging
 import os
 import secrets
 import stat
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fileserve.access.asking import asked_by, asked_in
 from fileserve.access.gate import Gate, Tokens
+from fileserve.access.keys import Purpose, signing_key
 from fileserve.access.visit import note_visit
 from fileserve.delivery.direct import Delivery
 from fileserve.delivery.plan import request_fields
@@ -36,11 +38,12 @@ from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
 from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, Refusal, SignIn
-from fileserve.state import catalog_place, needs_catalog
+from fileserve.state import catalog_place, made_state_folder, needs_catalog
 from storage.errors import StorageError
 from storage.local import LocalStorage
 from storage.names import RESERVED_FIRST_SEGMENT
 
+_log = logging.getLogger("fileserve.error")
 SERVICE_PREFIX = "/-/"
 # Longer than any local disk takes, shorter than the patience of those who ask.
 _READY_SECONDS = 3.0
@@ -71,6 +74,8 @@ class Site(FastAPI):
         self.state.transfers = TransferRegistry()
         # Asked anew with each request, as the desk knows them now.
         self.tokens: Callable[[], Tokens] = lambda: self.state.desk.tokens
+        # Until the one in the state folder is read: sessions by it end with this process.
+        self.session_key = secrets.token_bytes(32)
         self.gate = self._gate_for(settings)
         log = log_access if settings.access_log else None
         self._follow = Following(self.state.transfers, log)
@@ -105,11 +110,14 @@ class Site(FastAPI):
         """The gate; None where everybody may read and nobody writes, so that it costs nothing."""
         if not (settings.private or settings.writable):
             return None
-        key = secrets.token_bytes(32)
-        return Gate(settings, self._known_tokens, lambda: key)
+        return Gate(settings, self._known_tokens, lambda: self.session_key, self._note_use)
 
     def _known_tokens(self) -> Tokens:
         return self.tokens()
+
+    def _note_use(self, token_name: str, now: int) -> None:
+        desk: CatalogDesk = self.state.desk
+        desk.submit(lambda catalog: catalog.note_token_use(token_name, now))
 
     def answer_at_once(self, request: RequestHead, client: str) -> Delivery | None:
         """The answer to a plain request for a file, without ASGI (see delivery.direct)."""
@@ -168,10 +176,21 @@ async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
         desk: CatalogDesk = site.state.desk
         try:
             await desk.start()
+            if isinstance(site, Site) and site.gate is not None:
+                site.session_key = await asyncio.to_thread(_kept_session_key, site)
             yield
         finally:
             await desk.close()
             await storage.close()
+
+
+def _kept_session_key(site: Site) -> bytes:
+    """The key that all workers, and the next server, know, too; else the one of this process."""
+    try:
+        return signing_key(made_state_folder(site.state.settings), Purpose.SESSION).secret
+    except (StorageError, SettingsError, OSError) as error:
+        _log.warning("logins will not outlive this process: %s", error)
+        return site.session_key
 
 
 async def _health(request: Request) -> Response:
