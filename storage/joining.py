@@ -6,15 +6,16 @@ from dataclasses import replace
 from functools import partial
 
 from storage.errors import NotFound, StorageError
+from storage.incoming import Arrival
 from storage.upload_sessions import Kind, Session
-from storage.uploads import Published, Upload, Uploads
+from storage.uploads import Upload, Uploads
 
 
 class NotWhole(StorageError):  # noqa: N818 - named as those in storage.errors
     """A part is not complete, or no part of this owner's."""
 
 
-async def join(uploads: Uploads, final: Session) -> tuple[Session, Published | None]:
+async def join(uploads: Uploads, final: Session) -> tuple[Session, Arrival | None]:
     """The session of the file that is made of final.part_ids, and the file where it is new.
 
     None for the file: an earlier attempt, whose answer was lost, has made it.  Raises NotFound,
@@ -40,7 +41,7 @@ async def join(uploads: Uploads, final: Session) -> tuple[Session, Published | N
 
 async def _joined(
     uploads: Uploads, final: Session, parts: dict[str, Upload | Session]
-) -> tuple[Session, Published]:
+) -> tuple[Session, Arrival]:
     ordered = [part for id_ in final.part_ids if isinstance(part := parts[id_], Upload)]
     length = sum(part.offset for part in ordered)
     whole = await uploads.begin(replace(final, length=length))

@@ -17,7 +17,7 @@ from storage.digests import Buffer, Digester, Digests
 from storage.errors import Busy, NotFound
 from storage.landing import Claim, Landing
 from storage.staging import hold
-from storage.upload_sessions import Session, State, read_session, write_session
+from storage.upload_sessions import Session, State, noted_at, read_session, write_session
 
 # While bytes come in, those that were not hashed since the start of the process are caught up
 # with, some at each step, so that the end of a long upload does not wait for all of them.
@@ -66,6 +66,7 @@ class OpenUpload:
         self.offset = os.fstat(fd).st_size
         self._fd = fd
         self._folder_fd = os.dup(folder_fd)
+        self._noted_at = noted_at(folder_fd, session.upload_id)
         # One thread at a time: a request that was given up may have left one in a call.
         self._lock = threading.Lock()
         fits = digest is not None and digest.hashed <= self.offset
@@ -165,6 +166,12 @@ class OpenUpload:
             self._catch_up(STEP_BYTES)
             return not self.is_hashed
 
+    def is_wanted(self) -> bool:
+        """Whether somebody else asked for it meanwhile (want)."""
+        with self._lock:
+            self.fileno()
+            return noted_at(self._folder_fd, self.session.upload_id) != self._noted_at
+
     def join_into(self, upload_id: str) -> None:
         """Note the upload that takes these bytes, before it does."""
         with self._lock:
@@ -234,6 +241,7 @@ class OpenUpload:
     def _note(self, session: Session) -> None:
         self.fileno()
         write_session(self._folder_fd, session)
+        self._noted_at = noted_at(self._folder_fd, session.upload_id)
         self.session = session
 
     def _drop_unverified(self) -> None:
