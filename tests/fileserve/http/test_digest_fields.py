@@ -20,6 +20,7 @@ HELLO_FIELD = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"
 SHA = hashlib.sha256(HELLO).digest()
 
 # fmt: off
+# RFC 8941 sections 3.2, 4.2.2 and 4.2.7.
 DIGESTS = [
     # field value                     digests                         id
     ("",                              {},                             "empty"),
@@ -27,8 +28,8 @@ DIGESTS = [
     ("a=:AAEC:, md5=:AA==:",          {"a": b"\0\1\2", "md5": b"\0"}, "two"),
     ("a=:AAEC:\t,  md5=:AA==:",       {"a": b"\0\1\2", "md5": b"\0"}, "OWS"),
     ('sha-256=:AAEC:;a=1; b;c="x\\""', {"sha-256": b"\0\1\2"},         "parameters-are-ignored"),
-    ("a=:AA==:, a=:AQ==:",            {"a": b"\1"},                   "the-last-counts"),      # 8941, 3.2
-    ("a=:AQ:",                        {"a": b"\1"},                   "padding-is-missing"),   # 8941, 4.2.7
+    ("a=:AA==:, a=:AQ==:",            {"a": b"\1"},                   "the-last-counts"),
+    ("a=:AQ:",                        {"a": b"\1"},                   "padding-is-missing"),
     ("a=::",                          {"a": b""},                     "no-bytes"),
     ("  a=::  ",                      {"a": b""},                     "spaces-around"),
     ("*a_-.1=::",                     {"*a_-.1": b""},                "all-of-a-key"),
@@ -43,7 +44,7 @@ DIGESTS = [
     ("sha-256=:AA=A:",                None,                           "padding-inside"),
     ("sha-256 =:AAEC:",               None,                           "space-before-equals"),
     ("sha-256= :AAEC:",               None,                           "space-behind-equals"),
-    ("sha-256=:AAEC:,",               None,                           "comma-at-the-end"),     # 8941, 4.2.2
+    ("sha-256=:AAEC:,",               None,                           "comma-at-the-end"),
     (",sha-256=:AAEC:",               None,                           "comma-at-the-beginning"),
     ("a=:AAEC: md5=:AA==:",           None,                           "no-comma"),
     ("SHA-256=:AAEC:",                None,                           "keys-are-lower-case"),
