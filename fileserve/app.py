@@ -23,6 +23,7 @@ from fileserve.delivery.plan import request_fields
 from fileserve.delivery.request_heads import RequestHead
 from fileserve.http.preconditions import Verdict, evaluate_undated
 from fileserve.http.validators import EntityTag
+from fileserve.operations.catalog_desk import CatalogDesk, Presence
 from fileserve.operations.following import FollowedAnswer, Following
 from fileserve.operations.logs import log_access, logging_through_thread
 from fileserve.operations.transfers import Transfer, TransferRegistry
@@ -30,6 +31,7 @@ from fileserve.problems import Problem, problem, render_problem
 from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
+from fileserve.state import catalog_place, needs_catalog
 from storage.errors import StorageError
 from storage.local import LocalStorage
 from storage.names import RESERVED_FIRST_SEGMENT
@@ -43,8 +45,8 @@ _READABLE = ["GET", "HEAD"]
 class Site(FastAPI):
     """The whole service as one ASGI application.
 
-    `state.transfers` are the running transfers; whoever stops the service sets
-    `state.is_draining`, so that load balancers send new clients elsewhere.
+    `state.transfers` are the running transfers, `state.desk` is the way to the catalog; whoever
+    stops the service sets `state.is_draining`, so that load balancers send new clients elsewhere.
     """
 
     def __init__(self, settings: Settings, storage: LocalStorage) -> None:
@@ -60,6 +62,7 @@ class Site(FastAPI):
         self.state.settings = settings
         self.state.storage = storage
         self.state.is_draining = False
+        self.state.desk = _open_desk(settings)
         self.state.transfers = TransferRegistry()
         log = log_access if settings.access_log else None
         self._follow = Following(self.state.transfers, log)
@@ -111,15 +114,29 @@ def create_app(settings: Settings, storage: LocalStorage) -> Site:
     return site
 
 
+def _open_desk(settings: Settings) -> CatalogDesk:
+    """The catalog's; raises SettingsError where one is needed and has no place."""
+    presence = Presence.MADE if needs_catalog(settings) else Presence.LOOKED_FOR
+    try:
+        return CatalogDesk(catalog_place(settings), presence)
+    except SettingsError:
+        if presence is Presence.MADE:
+            raise
+        return CatalogDesk(None, presence)
+
+
 @asynccontextmanager
 async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
     """What a process needs while it serves; begins after the fork of a worker."""
     storage: LocalStorage = site.state.storage
     with logging_through_thread(site.state.settings.log_format):
         await storage.start()
+        desk: CatalogDesk = site.state.desk
         try:
+            await desk.start()
             yield
         finally:
+            await desk.close()
             await storage.close()
 
 

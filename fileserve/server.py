@@ -53,6 +53,9 @@ PARENTS_SIGNALS: Mapping[signal.Signals, Urgency] = {
 
 
 _M_ARENA_MAX = -8  # malloc.h
+_M_MMAP_THRESHOLD = -3
+_M_TRIM_THRESHOLD = -1
+_RECEIVED_BYTES = 2 << 20
 
 
 def serve(settings: Settings) -> int:
@@ -72,6 +75,8 @@ def serve(settings: Settings) -> int:
 def _serve(settings: Settings) -> ExitCode:
     open_missing_streams()
     share_memory_between_threads()
+    if settings.writable:
+        keep_memory_of_received_content()
     log_directly(settings.log_format)
     raise_open_file_limit()
     storage = open_storage(settings)
@@ -147,6 +152,17 @@ def share_memory_between_threads() -> None:
     """
     with contextlib.suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+def keep_memory_of_received_content() -> None:
+    """Let glibc keep what received content was in, up to 2 MiB, instead of giving it back.
+
+    Each piece of an upload would be mapped, filled with zeros by the kernel and unmapped again:
+    1.26 s of CPU for a GiB instead of 0.30 (2026-11).
+    """
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        for threshold in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            ctypes.CDLL(None).mallopt(threshold, _RECEIVED_BYTES)
 
 
 def open_site(settings: Settings, storage: LocalStorage) -> Site:

@@ -9,7 +9,9 @@
     ├── AlreadyExists         the name is taken
     ├── NoSpace               no room: disk, quota or largest file size
     └── Unavailable           hung or failing mount; may work again later
-        └── Overloaded        the process's or system's limit of open files
+        ├── Overloaded        the process's or system's limit of open files
+        └── CatalogUnavailable    the catalog is busy, gone, or of a newer version
+            └── CatalogDamaged    its file is broken
 
 Each carries one sentence (``str(error)``) that names the thing it is about.
 """
@@ -66,6 +68,14 @@ class Unavailable(StorageError):
 
 class Overloaded(Unavailable):
     """No descriptor is left: the limit of open files of the process or the system."""
+
+
+class CatalogUnavailable(Unavailable):
+    """The catalog does not answer now; files are served without it."""
+
+
+class CatalogDamaged(CatalogUnavailable):
+    """The file of the catalog is broken, or is none."""
 
 
 # ELOOP and EXDEV are how openat2(2) refuses symlinks that go in circles or leave the root;
