@@ -11,6 +11,7 @@ from fileserve.settings import Settings, SettingsError
 
 CATALOG_NAME = "catalog.sqlite"
 KEYS_NAME = "keys"
+_SQLITE = "sqlite:///"
 _FOLDER_MODE = 0o700
 _STRANGE = re.compile(rb"[^A-Za-z0-9._-]+")
 _MAX_NAME_LENGTH = 40
@@ -22,11 +23,7 @@ def state_folder(settings: Settings) -> Path:
     Raises SettingsError where none can be told, or where it would lie in the served folder.
     """
     folder = settings.state_dir or _default_folder(settings)
-    if _is_in(settings.root, folder):
-        raise SettingsError(
-            f"state_dir: {str(folder)!r} lies in the served folder; name another one with "
-            "--state-dir or FILESERVE_STATE_DIR"
-        )
+    _refuse_in_root(settings.root, folder, "state_dir")
     return folder
 
 
@@ -44,16 +41,23 @@ def made_state_folder(settings: Settings) -> Path:
 def catalog_url(settings: Settings) -> str:
     """The database of the catalog; raises SettingsError as state_folder does."""
     if settings.catalog is not None:
+        if settings.catalog.startswith(_SQLITE):
+            _refuse_in_root(settings.root, Path(settings.catalog.removeprefix(_SQLITE)), "catalog")
         return settings.catalog
-    return f"sqlite:///{state_folder(settings).absolute() / CATALOG_NAME}"
+    return f"{_SQLITE}{state_folder(settings).absolute() / CATALOG_NAME}"
+
+
+def catalog_file(settings: Settings) -> Path | None:
+    """The SQLite file of the catalog, which need not exist; None for another database."""
+    url = catalog_url(settings)
+    return Path(url.removeprefix(_SQLITE)) if url.startswith(_SQLITE) else None
 
 
 def catalog_place(settings: Settings) -> CatalogPlace:
     """Where the catalog is for the server; raises SettingsError as state_folder does."""
-    if settings.catalog is not None:
-        return CatalogPlace(settings.catalog, None, lambda: None)
-    url = catalog_url(settings)
-    return CatalogPlace(url, url.removeprefix("sqlite:///"), partial(made_state_folder, settings))
+    file = catalog_file(settings)
+    prepare = partial(made_state_folder, settings) if settings.catalog is None else _nothing
+    return CatalogPlace(catalog_url(settings), None if file is None else os.fspath(file), prepare)
 
 
 def needs_catalog(settings: Settings) -> bool:
@@ -81,6 +85,14 @@ def _name_of(root: Path) -> str:
     return f"{readable.decode('ascii')}-{hashlib.sha256(real).hexdigest()[:8]}"
 
 
-def _is_in(root: Path, folder: Path) -> bool:
-    real_root, real_folder = os.path.realpath(root), os.path.realpath(folder)
-    return real_folder == real_root or real_folder.startswith(real_root.rstrip("/") + "/")
+def _refuse_in_root(root: Path, path: Path, setting: str) -> None:
+    real_root, real_path = os.path.realpath(root), os.path.realpath(path)
+    if real_path == real_root or real_path.startswith(real_root.rstrip("/") + "/"):
+        raise SettingsError(
+            f"{setting}: {str(path)!r} lies in the served folder; name another place, like "
+            "--state-dir FOLDER or FILESERVE_STATE_DIR"
+        )
+
+
+def _nothing() -> None:
+    """A database of one's own choice needs no folder of ours."""

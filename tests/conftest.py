@@ -1,8 +1,17 @@
 """What holds for all tests."""
 
+import atexit
+import os
+import shutil
 import signal
+import tempfile
 
 from hypothesis import settings
+
+# What tests start keeps nothing in the user's own state folder, and finds nothing there.
+_state_home = tempfile.mkdtemp(prefix="fileserve-state-")
+atexit.register(shutil.rmtree, _state_home)
+os.environ["XDG_STATE_HOME"] = _state_home
 
 # A machine that is busy is no fault of the code.
 settings.register_profile("unhurried", deadline=None)

@@ -1,0 +1,49 @@
+"""The catalog as commands use it: opened for the length of a block."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from fileserve import console
+from fileserve.settings import SettingsError
+from fileserve.state import catalog_file, catalog_url, made_state_folder
+
+if TYPE_CHECKING:
+    from fileserve.settings import Settings
+    from storage.catalog import Catalog
+
+
+@contextlib.contextmanager
+def opened_catalog(settings: "Settings") -> "Iterator[Catalog]":
+    """The catalog, made where there is none; a broken one is set aside, and said so.
+
+    Raises SettingsError without a place for it, and CatalogUnavailable.
+    """
+    from storage.catalog_repair import open_or_renew  # noqa: PLC0415 - SQLAlchemy, 0.2 s
+
+    if settings.catalog is None:
+        made_state_folder(settings)
+    catalog, aside = open_or_renew(catalog_url(settings))
+    if aside is not None:
+        console.note(f"the catalog was broken; a new one is begun, the old one is {aside}")
+    with catalog:
+        yield catalog
+
+
+@contextlib.contextmanager
+def existing_catalog(settings: "Settings") -> "Iterator[Catalog | None]":
+    """The catalog, or None where nobody has made one: what only keeps it right makes none."""
+    if not is_there(settings):
+        yield None
+        return
+    with opened_catalog(settings) as catalog:
+        yield catalog
+
+
+def is_there(settings: "Settings") -> bool:
+    """Whether somebody has made a catalog; a database of one's own choice counts as made."""
+    try:
+        file = catalog_file(settings)
+    except SettingsError:  # the default place does not do for this root
+        return False
+    return file is None or file.exists()
