@@ -30,6 +30,7 @@ from fileserve.site.cors import cors_fields
 from fileserve.site.extras import Extras
 from fileserve.site.listing import send_listing
 from fileserve.site.manifests import manifest_links
+from fileserve.site.visitors import visitor_of
 from storage.blob import Blob, Fingerprint
 from storage.errors import AccessDenied, IsFolder, NameRefused, NotFound, StorageError
 from storage.local import LocalStorage
@@ -183,7 +184,8 @@ class FileSite:
                     await self._send_file(blob, name.child(self._index), scope, receive, send)
                 return
         fields = [*cors, *manifest_links(), *self._robots]
-        await send_listing(scope, receive, send, self._storage, name, fields)
+        visitor = visitor_of(scope, name, self._settings)
+        await send_listing(scope, receive, send, self._storage, name, fields, visitor)
 
     @asynccontextmanager
     async def _opened(self, name: Name) -> AsyncGenerator[Blob, None]:
