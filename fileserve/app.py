@@ -7,8 +7,9 @@ so FastAPI serves only what lies under /-/.
 
 import asyncio
 import os
+import secrets
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
@@ -18,6 +19,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from fileserve.access.asking import asked_by, asked_in
+from fileserve.access.gate import Gate, Tokens
+from fileserve.access.visit import note_visit
 from fileserve.delivery.direct import Delivery
 from fileserve.delivery.plan import request_fields
 from fileserve.delivery.request_heads import RequestHead
@@ -31,6 +35,7 @@ from fileserve.problems import Problem, problem, render_problem
 from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
+from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, Refusal, SignIn
 from fileserve.state import catalog_place, needs_catalog
 from storage.errors import StorageError
 from storage.local import LocalStorage
@@ -64,6 +69,9 @@ class Site(FastAPI):
         self.state.is_draining = False
         self.state.desk = _open_desk(settings)
         self.state.transfers = TransferRegistry()
+        # Asked anew with each request, as the desk knows them now.
+        self.tokens: Callable[[], Tokens] = lambda: self.state.desk.tokens
+        self.gate = self._gate_for(settings)
         log = log_access if settings.access_log else None
         self._follow = Following(self.state.transfers, log)
 
@@ -72,11 +80,11 @@ class Site(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        app: ASGIApp = super().__call__ if _is_own_page(scope) else self.files
         transfer = Transfer.of_scope(scope, send)
         self._follow.begin(transfer)
         error: BaseException | None = None
         try:
+            app = self._app_for(scope)
             await app(scope, receive, transfer.send)
         except BaseException as raised:
             error = raised
@@ -84,8 +92,29 @@ class Site(FastAPI):
         finally:
             self._follow.end(transfer, error)
 
+    def _app_for(self, scope: Scope) -> ASGIApp:
+        """Who answers: nobody comes past the gate, and what was found there goes with the scope."""
+        if self.gate is not None:
+            verdict = self.gate.judge(asked_in(scope))
+            if isinstance(verdict, Problem):
+                return Refusal(self.state.settings, verdict)
+            note_visit(scope, verdict)
+        return super().__call__ if _is_own_page(scope) else self.files
+
+    def _gate_for(self, settings: Settings) -> Gate | None:
+        """The gate; None where everybody may read and nobody writes, so that it costs nothing."""
+        if not (settings.private or settings.writable):
+            return None
+        key = secrets.token_bytes(32)
+        return Gate(settings, self._known_tokens, lambda: key)
+
+    def _known_tokens(self) -> Tokens:
+        return self.tokens()
+
     def answer_at_once(self, request: RequestHead, client: str) -> Delivery | None:
         """The answer to a plain request for a file, without ASGI (see delivery.direct)."""
+        if self.gate is not None and not self.gate.may_read_at_once(asked_by(request, client)):
+            return None
         answer = self.files.plan_at_once(request)
         if answer is None:
             return None
@@ -111,6 +140,11 @@ def create_app(settings: Settings, storage: LocalStorage) -> Site:
     site.add_api_route(f"{SERVICE_PREFIX}health", _health, methods=_READABLE)
     site.add_api_route(f"{SERVICE_PREFIX}ready", _ready, methods=_READABLE)
     site.add_api_route(f"{STATIC_PREFIX}{{file_name}}", _static, methods=_READABLE)
+    if site.gate is not None:
+        sign_in = SignIn(settings, site.gate)
+        site.add_api_route(LOGIN_PATH, sign_in.show, methods=_READABLE)
+        site.add_api_route(LOGIN_PATH, sign_in.enter, methods=["POST"])
+        site.add_api_route(LOGOUT_PATH, sign_in.leave, methods=["POST"])
     return site
 
 

@@ -28,10 +28,10 @@ from storage.copying import UNSUPPORTED, copied_pieces, read_pieces, write_all
 from storage.digests import Buffer, Digester, Digests
 
 _LEFTOVER = re.compile(rb"\.fileserve-[0-9a-f]{16}\.part")
-_NEW_FILE_MODE = 0o666  # the umask decides, as for every file the admin makes
+NEW_FILE_MODE = 0o666  # the umask decides, as for every file the admin makes
 _RENAME_NOREPLACE = 1  # linux/fs.h
 # EISDIR and ENOENT: open(2) on O_TMPFILE where the kernel or file system does not know it.
-_NO_TMPFILE = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.EISDIR, errno.ENOENT))
+NO_TMPFILE = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.EISDIR, errno.ENOENT))
 
 
 class Existing(Enum):
@@ -140,7 +140,7 @@ def rename(source_folder_fd: int, source_segment: bytes, target: Target) -> None
     Raises OSError; FileExistsError if the name is taken and is not to be replaced.
     """
     target.before(Step.RENAME)
-    _rename(source_folder_fd, source_segment, target)
+    rename_entry(source_folder_fd, source_segment, target)
     target.before(Step.SYNC_FOLDER)
     # The new name first: a power cut between the two may show both names, never none.
     sync_folder(target.folder_fd)
@@ -194,13 +194,13 @@ def _open_draft(target: Target, temporary: bytes) -> _Draft:
     # Without /proc nothing could give a nameless file its name.
     if target.draft is Draft.NAMELESS and os.path.isdir("/proc/self/fd"):
         try:
-            fd = os.open(b".", flags | os.O_TMPFILE, _NEW_FILE_MODE, dir_fd=target.folder_fd)
+            fd = os.open(b".", flags | os.O_TMPFILE, NEW_FILE_MODE, dir_fd=target.folder_fd)
             return _Draft(fd, temporary, Draft.NAMELESS)
         except OSError as error:
-            if error.errno not in _NO_TMPFILE:
+            if error.errno not in NO_TMPFILE:
                 raise
     flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    fd = os.open(temporary, flags, _NEW_FILE_MODE, dir_fd=target.folder_fd)
+    fd = os.open(temporary, flags, NEW_FILE_MODE, dir_fd=target.folder_fd)
     return _Draft(fd, temporary, Draft.NAMED)
 
 
@@ -209,23 +209,25 @@ def _publish(draft: _Draft, target: Target) -> None:
     os.fsync(draft.fd)
     if draft.kind is Draft.NAMELESS and target.existing is Existing.REFUSE:
         target.before(Step.LINK)
-        _link_descriptor(draft.fd, target.folder_fd, target.segment)
+        link_descriptor(draft.fd, target.folder_fd, target.segment)
     else:
         if draft.kind is Draft.NAMELESS:
             target.before(Step.LINK)
-            _link_descriptor(draft.fd, target.folder_fd, draft.temporary)
+            link_descriptor(draft.fd, target.folder_fd, draft.temporary)
         target.before(Step.RENAME)
-        _rename(target.folder_fd, draft.temporary, target)
+        rename_entry(target.folder_fd, draft.temporary, target)
     target.before(Step.SYNC_FOLDER)
     sync_folder(target.folder_fd)
 
 
-def _link_descriptor(fd: int, folder_fd: int, segment: bytes) -> None:
+def link_descriptor(fd: int, folder_fd: int, segment: bytes) -> None:
+    """Name an open file, which may have no name yet; raises FileExistsError, never replaces."""
     # linkat(2): AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH, the way through /proc needs nothing.
     os.link(f"/proc/self/fd/{fd}", segment, dst_dir_fd=folder_fd, follow_symlinks=True)
 
 
-def _rename(source_folder_fd: int, source_segment: bytes, target: Target) -> None:
+def rename_entry(source_folder_fd: int, source_segment: bytes, target: Target) -> None:
+    """Move an entry within one file system, not yet durably; raises as rename does."""
     if target.existing is Existing.REPLACE:
         os.rename(
             source_segment,

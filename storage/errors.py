@@ -7,6 +7,8 @@
     ├── NotAFolder            a folder was wanted
     ├── AccessDenied          the operating system forbids it
     ├── AlreadyExists         the name is taken
+    ├── Changed               not in the state any more that the caller meant
+    ├── NotEmpty              a folder with something in it was to be removed
     ├── NoSpace               no room: disk, quota or largest file size
     └── Unavailable           hung or failing mount; may work again later
         ├── Overloaded        the process's or system's limit of open files
@@ -51,6 +53,14 @@ class AlreadyExists(StorageError):
     """The name is taken, and replacing was not asked for."""
 
 
+class Changed(StorageError):
+    """What has the name is not in the state any more that the caller meant."""
+
+
+class NotEmpty(StorageError):
+    """The folder holds something, and removing that was not asked for."""
+
+
 class NoSpace(StorageError):
     """The file system or a quota has no room for it."""
 
@@ -93,6 +103,7 @@ _KINDS: dict[int, tuple[type[StorageError], str]] = {
     errno.EPERM: (AccessDenied, "not permitted"),
     errno.EROFS: (AccessDenied, "the file system is read-only"),
     errno.EEXIST: (AlreadyExists, "already exists"),
+    errno.ENOTEMPTY: (NotEmpty, "is not empty"),
     errno.ENOSPC: (NoSpace, "no space left on the file system"),
     errno.EDQUOT: (NoSpace, "the disk quota is used up"),
     errno.EFBIG: (NoSpace, "too large for the file system"),

@@ -18,7 +18,7 @@ from itertools import chain
 from storage.beneath import CrossesMount
 from storage.errors import NameRefused, NotAFolder, NotFound, from_os_error
 from storage.lease import Lease
-from storage.names import Name
+from storage.names import Name, is_staging
 from storage.ordering import (
     BATCH_ENTRIES,
     BY_NAME,
@@ -273,7 +273,9 @@ def _visible(
     for number, entry in enumerate(entries, 1):
         if number % _ENTRIES_BETWEEN_PAUSES == 0:
             time.sleep(_PAUSE_SECONDS)
-        if hidden is HiddenNames.SHOW or not entry.name.startswith("."):
+        if not entry.name.startswith(".") or (
+            hidden is HiddenNames.SHOW and not is_staging(os.fsencode(entry.name))
+        ):
             yield entry
 
 

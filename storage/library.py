@@ -25,7 +25,7 @@ from storage.errors import (
     from_os_error,
 )
 from storage.mounts import MOUNTINFO, Mounts, parse_mountinfo
-from storage.names import Name, printable
+from storage.names import Name, is_staging, printable
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -212,6 +212,8 @@ def _entries(root: Root, folder: Name, fd: int) -> Iterator[tuple[Item, bool]]:
     """The folder's entries, each with whether it is a symlink; those that vanish are left out."""
     with os.scandir(fd) as entries:
         for entry in entries:
+            if is_staging(os.fsencode(entry.name)):
+                continue
             name = folder.child(os.fsencode(entry.name))
             with contextlib.suppress(FileNotFoundError):
                 found = entry.stat(follow_symlinks=False)

@@ -85,19 +85,19 @@ class LocalStorage:
         pool_threads: int = 8,
     ) -> None:
         self.root = os.path.abspath(os.fsencode(root))
-        self._hidden = hidden
+        self.hidden = hidden
         self._overrides = _longest_first(chunked, zero_copy)
         self._table = MountTable()
         self._root = _open_root(self.root, symlinks, deadline_seconds)
-        self._router = Router(
+        self.router = Router(
             self._root, self._table, deadline_seconds=deadline_seconds, threads=pool_threads
         )
         if self._is_root_network():
-            self._router.treat_root_as_network()
+            self.router.treat_root_as_network()
 
     async def start(self) -> None:
         """Watch for mounts that come and go; after a fork, in the running loop."""
-        self._table.watch(self._router.forget_vanished)
+        self._table.watch(self.router.forget_vanished)
 
     async def open(self, name: Name) -> Blob:
         """The file name means now, open; the caller closes it.
@@ -106,7 +106,7 @@ class LocalStorage:
         AccessDenied and Unavailable.
         """
         self._refuse_hidden(name)
-        return await self._router.reach(
+        return await self.router.reach(
             name, _READ, partial(self._make_blob, name), discard=Blob.release
         )
 
@@ -115,9 +115,9 @@ class LocalStorage:
 
         None for everything that open() has to refuse, to look at twice or to wait for.
         """
-        if self._overrides or (self._hidden is HiddenNames.REFUSE and name.is_hidden):
+        if self._overrides or (self.hidden is HiddenNames.REFUSE and name.is_hidden):
             return None
-        descriptor = self._router.try_open(name, _READ)
+        descriptor = self.router.try_open(name, _READ)
         return None if descriptor is None else Blob.try_adopt(descriptor, name)
 
     async def list(self, name: Name, order: Order = BY_NAME) -> AsyncGenerator[Batch, None]:
@@ -127,7 +127,7 @@ class LocalStorage:
         first step NotFound, NotAFolder, AccessDenied and Unavailable.
         """
         folder = await self._open_folder(name)
-        view = View(self._hidden, order)
+        view = View(self.hidden, order)
         async with aclosing(list_folder(folder, view, name.display)) as batches:
             async for batch in batches:
                 yield batch
@@ -136,21 +136,21 @@ class LocalStorage:
         self, name: Name, order: Order = BY_NAME, wanted: Wanted | None = None
     ) -> AsyncGenerator[Part, None]:
         """The entries of a folder and of all below it, those of wanted names; see descend."""
-        return descend(self._open_folder, name, View(self._hidden, order, Depth.TREE, wanted))
+        return descend(self._open_folder, name, View(self.hidden, order, Depth.TREE, wanted))
 
     def walk(self, name: Name) -> AsyncGenerator[TreeBatch, None]:
         """All files and folders at and below a folder, in batches; see TreeWalk.batches."""
         self._refuse_hidden(name)
-        return TreeWalk(self._router, self._hidden, name).batches()
+        return TreeWalk(self.router, self.hidden, name).batches()
 
     async def read_small(self, wanted: Sequence[Seen]) -> SmallFiles:
         """All bytes of small files at once; see read_small_files."""
-        return await read_small_files(self._router, wanted)
+        return await read_small_files(self.router, wanted)
 
     async def look(self, name: Name) -> Entry:
         """What name means now: a file or a folder; raises as open does."""
         self._refuse_hidden(name)
-        return await self._router.reach(name, _LOOK, partial(_look, name))
+        return await self.router.reach(name, _LOOK, partial(_look, name))
 
     async def is_in_place(self) -> bool:
         """Whether the root's path still leads to the folder that is served: it is held open.
@@ -158,7 +158,7 @@ class LocalStorage:
         Raises Unavailable when its mount does not answer.
         """
         try:
-            return await self._router.root_pool.run(self._is_in_place)
+            return await self.router.root_pool.run(self._is_in_place)
         except OSError as error:
             raise from_os_error(error, "the root") from error
 
@@ -171,10 +171,10 @@ class LocalStorage:
 
     def mounts(self) -> MountReports:
         """The root's mount, then all mounts below it as mountinfo tells; asks none of them."""
-        self._router.forget_vanished()
+        self.router.forget_vanished()
         mounts = self._table.current()
         own = mounts.by_id.get(mount_id(self._root.fileno))
-        below = mounts.below(self._router.root_path)
+        below = mounts.below(self.router.root_path)
         return [
             self._report(Name(()), own),
             *(self._report(Name(prefix), below[prefix]) for prefix in sorted(below)),
@@ -187,12 +187,12 @@ class LocalStorage:
 
     async def _open_folder(self, name: Name) -> Folder:
         self._refuse_hidden(name)
-        return await self._router.reach(
-            name, _READ, partial(Folder, self._router, name), discard=Folder.release
+        return await self.router.reach(
+            name, _READ, partial(Folder, self.router, name), discard=Folder.release
         )
 
     def _refuse_hidden(self, name: Name) -> None:
-        if self._hidden is HiddenNames.REFUSE and name.is_hidden:
+        if self.hidden is HiddenNames.REFUSE and name.is_hidden:
             raise NotFound(f"{name.display}: not found")
 
     def _make_blob(self, name: Name, fileno: int, place: Place | None) -> Blob:
@@ -229,7 +229,7 @@ class LocalStorage:
             mount.fs_type if mount else "unknown",
             is_network,
             self._override(name) or default,
-            self._router.is_answering(name.segments),
+            self.router.is_answering(name.segments),
         )
 
 

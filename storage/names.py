@@ -16,6 +16,8 @@ from storage.errors import NameRefused
 MAX_SEGMENT_BYTES = 255  # NAME_MAX, limits.h
 MAX_NAME_BYTES = 4095  # PATH_MAX without the terminating NUL
 RESERVED_FIRST_SEGMENT = b"-"  # /-/... is the service's own
+# Where uploads wait until they are whole (storage.staging): no name, wherever it lies.
+STAGING_SEGMENT = b".fileserve-uploads"
 
 _NOT_A_SEGMENT = (b"", b".", b"..")
 # A stray percent sign, an encoded slash (it would become a separator), an encoded NUL.
@@ -116,6 +118,11 @@ def parse_os_path(text: str | bytes) -> Name:
     return _public_name(tuple(part for part in path.split(b"/") if part not in (b"", b".")))
 
 
+def is_staging(segment: bytes) -> bool:
+    """Whether an entry is the folder of unfinished uploads, also where cases are not told apart."""
+    return segment[:1] == b"." and segment.lower() == STAGING_SEGMENT
+
+
 def printable(text: bytes) -> str:
     """text for people: UTF-8 with undecodable bytes and control characters as U+FFFD."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text.decode("utf-8", "replace"))
@@ -140,6 +147,8 @@ def _refuse_impossible(segments: tuple[bytes, ...]) -> None:
             raise NameRefused("empty, '.' and '..' are not names")
         if len(segment) > MAX_SEGMENT_BYTES:
             raise NameRefused(f"a file name has at most {MAX_SEGMENT_BYTES} bytes")
+        if is_staging(segment):
+            raise NameRefused("unfinished uploads are not to be had")
         if b"\0" in segment:
             raise NameRefused("a name has no NUL byte in it")
     if sum(map(len, segments)) + len(segments) - 1 > MAX_NAME_BYTES:

@@ -171,6 +171,12 @@ def local_pool() -> BoundedPool:
     return BoundedPool("local folders", threads=4, deadline_seconds=30.0)
 
 
+@cache
+def writing_pool() -> BoundedPool:
+    """The process's threads for writing to the root's own local mount: a disk ends each call."""
+    return BoundedPool("uploads", threads=8, deadline_seconds=None)
+
+
 def call_within(seconds: float, call: Callable[[], T], discard: Callable[[T], None]) -> T:
     """The result of call, made in a thread that is left behind when it takes longer.
 

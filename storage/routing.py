@@ -20,15 +20,21 @@ T = TypeVar("T")
 
 # Each crossing uses up a component or a symlink; more means that mounts come and go meanwhile.
 _MAX_CROSSINGS = 100
+# A flush of what a minute brought takes longer than a look at a file.
+_WRITING_PATIENCE = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A mount and the pool for everything on it; prefix: the real path of its mount point."""
+    """A mount and the pools for everything on it; prefix: the real path of its mount point.
+
+    writers: for calls that write, which may take long on a mount that is well.
+    """
 
     prefix: tuple[bytes, ...]
     pool: BoundedPool
     mount_id: int | None
+    writers: BoundedPool
 
 
 # What to do with a new descriptor, in the thread that opened it; takes ownership of it.  The
@@ -52,7 +58,7 @@ class Router:
 
     def treat_root_as_network(self) -> None:
         """Do nothing beneath the root outside of the root's own pool."""
-        self._network_root = Place((), self._new_pool(()), None)
+        self._network_root = Place((), self._new_pool(()), None, self._new_writers(()))
 
     @property
     def root_pool(self) -> BoundedPool:
@@ -107,6 +113,23 @@ class Router:
             if crossing.prefix != prefix:
                 raise
             return self.root.open_beyond(crossing, flags)
+
+    def open_within(self, name: Name, flags: int, prefix: tuple[bytes, ...]) -> int:
+        """As open_near, entering also the mounts on the way to the one at prefix."""
+        try:
+            return self.root.open_same_mount(name, flags)
+        except CrossesMount as first:
+            crossing = first
+        while crossing.prefix == prefix[: len(crossing.prefix)]:
+            try:
+                return self.root.open_beyond(crossing, flags)
+            except CrossesMount as another:
+                crossing = another
+        raise crossing
+
+    def mount_points(self) -> list[tuple[bytes, ...]]:
+        """The mounts below the root, by the paths of their mount points; asks none of them."""
+        return sorted(self.table.current().below(self.root_path))
 
     def is_answering(self, prefix: tuple[bytes, ...]) -> bool:
         """Whether the mount at prefix answered lately, or was not asked."""
@@ -166,7 +189,8 @@ class Router:
         place = self._places.get(prefix)
         if place is None:
             mount = self._mounts.below(self.root_path).get(prefix)
-            place = Place(prefix, self._new_pool(prefix), mount.id if mount else None)
+            mount_id = mount.id if mount else None
+            place = Place(prefix, self._new_pool(prefix), mount_id, self._new_writers(prefix))
             self._places[prefix] = place
         return place
 
@@ -174,6 +198,11 @@ class Router:
         # Messages reach clients: the path below the root says enough.
         label = f"the mount at {Name(prefix).display}"
         return BoundedPool(label, threads=self._threads, deadline_seconds=self._deadline_seconds)
+
+    def _new_writers(self, prefix: tuple[bytes, ...]) -> BoundedPool:
+        label = f"writing to the mount at {Name(prefix).display}"
+        patience = self._deadline_seconds * _WRITING_PATIENCE
+        return BoundedPool(label, threads=self._threads, deadline_seconds=patience)
 
 
 def _beyond(

@@ -26,7 +26,7 @@ from storage.errors import (
 )
 from storage.folders import HiddenNames
 from storage.lease import Lease
-from storage.names import MAX_NAME_BYTES, RESERVED_FIRST_SEGMENT, Name
+from storage.names import MAX_NAME_BYTES, RESERVED_FIRST_SEGMENT, Name, is_staging
 from storage.pools import BoundedPool, local_pool
 from storage.routing import Place, Router
 from storage.walk import AtMountPoint
@@ -106,6 +106,8 @@ class _OpenFolder:
 
     def _can_be_asked_for(self, segment: bytes) -> bool:
         """Whether Name.child takes it, which would cost more than all else that is done here."""
+        if is_staging(segment):
+            return False
         if not self._name.segments:
             return segment != RESERVED_FIRST_SEGMENT
         return len(self._name.relative) + 1 + len(segment) <= MAX_NAME_BYTES

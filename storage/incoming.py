@@ -1,0 +1,168 @@
+"""Incoming: a file on its way in, which becomes visible whole and durable, or not at all.
+
+Its bytes go to a file without a name (O_TMPFILE) in the target's own folder, so that it is made
+with the rights that the folder hands down, and so that a kill leaves nothing; where the file
+system has no such thing, to a locked file in the staging folder.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.atomic import NEW_FILE_MODE, NO_TMPFILE
+from storage.blob import Fingerprint
+from storage.digests import Digester, Digests
+from storage.errors import NoSpace
+from storage.landing import Claim, Landing
+from storage.library import explained
+from storage.staging import create_part
+
+_FALLOC_FL_KEEP_SIZE = 1  # linux/falloc.h
+_SYNC_FILE_RANGE_WRITE = 2  # sync_file_range(2)
+# The disk begins early with what fsync would otherwise have to wait for in the end.
+_WRITE_BACK_BYTES = 8 << 20
+_NO_RESERVATION = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EINTR))
+_libc = ctypes.CDLL(None, use_errno=True)
+_fallocate_call = _libc.fallocate
+_fallocate_call.restype = ctypes.c_int
+_fallocate_call.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+_sync_file_range = _libc.sync_file_range
+_sync_file_range.restype = ctypes.c_int
+_sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file that has its name: its state, and the digests of its bytes."""
+
+    state: Fingerprint
+    digests: Digests
+
+
+class Incoming:
+    """One file on its way to a landing.  Its methods block: for threads of `pool`.
+
+    Whoever began it calls commit or abort in the end, or both; abort may be called at any time,
+    also while another thread still writes.  Raises NoSpace and other StorageErrors.
+    """
+
+    def __init__(self, landing: Landing, keep_free_bytes: int = 0) -> None:
+        """Begin; keep_free_bytes: what must stay free on the file system."""
+        self.pool = landing.pool
+        self.length = 0
+        self._landing = landing
+        self._keep_free_bytes = keep_free_bytes
+        self._reserved_bytes = 0
+        self._written_back_bytes = 0
+        self._digester = Digester()
+        # One thread at a time: a request that was given up may have left one in a call.
+        self._lock = threading.Lock()
+        self._staged: bytes | None = None
+        self._fd = self._create()
+
+    def reserve(self, size: int) -> None:
+        """Take the space for size bytes now; raises NoSpace if there is not so much."""
+        with self._lock, explained(self._landing.name.display):
+            fd = self._open_fd()
+            self._require(fd, size)
+            if size and _fallocate(fd, size):
+                self._reserved_bytes = size
+
+    def write(self, buffers: Sequence[bytes]) -> None:
+        """Add bytes, hashing them on the way."""
+        with self._lock, explained(self._landing.name.display):
+            fd = self._open_fd()
+            length = sum(map(len, buffers))
+            if self.length + length > self._reserved_bytes:
+                self._require(fd, length)
+            _write_all(fd, buffers)
+            for buffer in buffers:
+                self._digester.update(buffer)
+            self.length += length
+            self._begin_write_back(fd)
+
+    def digests(self) -> Digests:
+        """The digests of what was written so far."""
+        with self._lock:
+            return self._digester.digests()
+
+    def commit(self, claim: Claim) -> Arrival:
+        """Give the file its name; when this returns it is whole and durable.
+
+        Raises AlreadyExists, Changed, IsFolder, NotAFolder and others: then nothing has changed.
+        """
+        with self._lock:
+            fd = self._open_fd()
+            state = self._landing.publish(fd, self._staged, claim)
+            self._staged = None
+            self._close()
+            return Arrival(state, self._digester.digests())
+
+    def abort(self) -> None:
+        """Let go of everything, if it is not committed; the space is given back."""
+        with self._lock:
+            if self._staged is not None:
+                with contextlib.suppress(OSError), self._landing.opened_staging() as staging_fd:
+                    os.unlink(self._staged, dir_fd=staging_fd)
+                self._staged = None
+            self._close()
+
+    def _create(self) -> int:
+        with self._landing.opened_nearest() as folder_fd, explained(self._landing.name.display):
+            # Without /proc nothing could give a nameless file its name.
+            if os.path.isdir("/proc/self/fd"):
+                try:
+                    flags = os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC
+                    return os.open(b".", flags, NEW_FILE_MODE, dir_fd=folder_fd)
+                except OSError as error:
+                    if error.errno not in NO_TMPFILE:
+                        raise
+        with self._landing.opened_staging() as fd, explained(self._landing.name.display):
+            part_fd, self._staged = create_part(fd, NEW_FILE_MODE)
+            return part_fd
+
+    def _open_fd(self) -> int:
+        if self._fd < 0:
+            raise ValueError("the upload has ended")
+        return self._fd
+
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _require(self, fd: int, size: int) -> None:
+        room = os.fstatvfs(fd)
+        if room.f_bavail * room.f_frsize - self._keep_free_bytes < size:
+            raise NoSpace(f"{self._landing.name.display}: no space left for {size} bytes")
+
+    def _begin_write_back(self, fd: int) -> None:
+        due = self.length - self._written_back_bytes
+        if due >= _WRITE_BACK_BYTES:
+            # Only a hint: fsync is what is asked for an answer.
+            _sync_file_range(fd, self._written_back_bytes, due, _SYNC_FILE_RANGE_WRITE)
+            self._written_back_bytes = self.length
+
+
+def _write_all(fd: int, buffers: Sequence[bytes]) -> None:
+    written = os.writev(fd, buffers)
+    for buffer in buffers:
+        if written < len(buffer):
+            rest = memoryview(buffer)[max(written, 0) :]
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+        written -= len(buffer)
+
+
+def _fallocate(fd: int, size: int) -> bool:
+    """Reserve blocks without changing the size of the file; False where that is impossible."""
+    if _fallocate_call(fd, _FALLOC_FL_KEEP_SIZE, 0, size) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _NO_RESERVATION:
+        return False
+    raise OSError(number, os.strerror(number))

@@ -1,0 +1,88 @@
+"""Writing: what a server changes beneath a root, each call in the threads of its mount."""
+
+import os
+import stat
+from functools import partial
+
+from storage.errors import NameRefused, NotAFolder, NotFound, StorageError
+from storage.incoming import Incoming
+from storage.landing import Landing
+from storage.local import HiddenNames, LocalStorage
+from storage.names import Name
+from storage.routing import Place, Router
+from storage.staging import sweep
+
+_LOOK = os.O_PATH | os.O_CLOEXEC
+# Stands for whatever lies in a folder that only itself is asked for.
+_ANY = b"?"
+
+
+class Writing:
+    """Changes beneath the root of a storage, hidden names only where those are shown."""
+
+    def __init__(self, storage: LocalStorage) -> None:
+        self._router = storage.router
+        self._hidden = storage.hidden
+
+    async def land(self, name: Name) -> Landing:
+        """Where a file called name would appear, whether or not it or its folder is there.
+
+        Raises NameRefused for hidden names and the root, NotAFolder where a file is in the way,
+        and what opening raises.
+        """
+        self._refuse(name)
+        folder = name.parent
+        while True:
+            try:
+                return await self._landing(name, folder)
+            except NotFound:
+                if not folder.segments:
+                    raise
+            folder = folder.parent
+
+    async def receive(self, name: Name, keep_free_bytes: int = 0) -> Incoming:
+        """Begin a file called name; the caller ends it by commit or abort.
+
+        Raises what land raises, and AccessDenied where nothing may be written.
+        """
+        landing = await self.land(name)
+        begin = partial(Incoming, landing, keep_free_bytes)
+        return await landing.pool.run(begin, discard=Incoming.abort)
+
+    async def sweep(self) -> None:
+        """Remove what killed writers left on the mounts that can be reached at once.
+
+        A mount that does not answer, or may not be written, keeps it until the next start.
+        """
+        for prefix in ((), *self._router.mount_points()):
+            folder = Name(prefix)
+            try:
+                landing = await self._landing(Name((*prefix, _ANY)), folder)
+                await landing.pool.run(partial(_sweep, landing, folder))
+            except StorageError:
+                continue
+
+    async def _landing(self, name: Name, folder: Name) -> Landing:
+        """The landing of name, whose folder is there; raises NotFound, NotAFolder and others."""
+        make = partial(_landing, self._router, name, folder)
+        return await self._router.reach(folder, _LOOK, make)
+
+    def _refuse(self, name: Name) -> None:
+        if not name.segments:
+            raise NameRefused("the root folder itself is neither written nor moved")
+        if self._hidden is HiddenNames.REFUSE and name.is_hidden:
+            raise NameRefused(f"{name.display}: hidden names are not served")
+
+
+def _landing(router: Router, name: Name, folder: Name, fileno: int, place: Place | None) -> Landing:
+    try:
+        if not stat.S_ISDIR(os.fstat(fileno).st_mode):
+            raise NotAFolder(f"{folder.display}: is not a folder")
+    finally:
+        os.close(fileno)
+    return Landing(router, name, folder, place)
+
+
+def _sweep(landing: Landing, folder: Name) -> int:
+    with landing.opened(folder) as mount_fd, landing.explained():
+        return sweep(mount_fd)
