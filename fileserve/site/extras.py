@@ -15,7 +15,7 @@ from fileserve.site.follow import send_follow
 from fileserve.site.following import FollowLimits
 from fileserve.site.manifests import ManifestSources, send_manifest
 from fileserve.site.view import send_view
-from fileserve.site.visitors import visitor_of
+from fileserve.site.visitors import page_fields, visitor_of
 from fileserve.site.webvtt import send_webvtt
 from storage.blob import Blob
 from storage.known_digests import Hasher, KnownDigests
@@ -72,6 +72,7 @@ class Extras:
         storage = self._storage
         if "view" in asked:
             visitor = visitor_of(scope, name, self._settings)
+            fields = [*fields, *page_fields(self._settings)]
             await send_view(scope, receive, send, storage, name, fields, visitor)
         elif "vtt" in asked:
             await send_webvtt(scope, receive, send, storage, name, fields)

@@ -1,14 +1,16 @@
 """What a page tells its visitor: who they are, whether they may write, where to log in."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from urllib.parse import quote
 
 from starlette.types import Scope
 
 from fileserve.access.links import Link
 from fileserve.access.visit import visit_of
+from fileserve.problems import Field
 from fileserve.settings import Settings
+from fileserve.site.listing_entries import rfc3339
+from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, address_of
 from storage.names import Name
 
 _KIND = "token "
@@ -39,22 +41,38 @@ def visitor_of(scope: Scope, name: Name, settings: Settings) -> Visitor:
     visit = visit_of(scope)
     if visit.link is not None:
         return Visitor(note=_link_words(visit.link), hidden_depth=len(visit.link.segments))
-    if not (settings.private or settings.writable):
+    if not _knows_visitors(settings):
         return STRANGER
     root_path = scope.get("root_path", "")
-    who = visit.who.removeprefix(_KIND) if visit.who.startswith(_KIND) else ""
-    here = quote(f"{root_path}{name.url_path}", safe="/")
+    is_known = visit.who.startswith(_KIND)
     return Visitor(
-        who=who,
+        who=visit.who.removeprefix(_KIND) if is_known else "",
         may_write=settings.writable and visit.may_write(name),
-        login_url=f"{root_path}/-/login?next={quote(here, safe='')}",
-        logout_url=f"{root_path}/-/logout",
+        login_url=f"{root_path}{LOGIN_PATH}?next={quote(address_of(scope), safe='/')}",
+        logout_url=f"{root_path}{LOGOUT_PATH}" if is_known and _has_session(scope) else "",
         hidden_depth=len(visit.reads or ()),
     )
 
 
+def page_fields(settings: Settings) -> tuple[Field, ...]:
+    """The fields of a page that depends on its visitor: no cache may show it to another one."""
+    if not _knows_visitors(settings):
+        return ()
+    return ((b"cache-control", b"private"), (b"vary", b"Cookie, Authorization"))
+
+
+def _knows_visitors(settings: Settings) -> bool:
+    return settings.private or settings.writable
+
+
+def _has_session(scope: Scope) -> bool:
+    """Whether there is something to log out of: a token in each request cannot be taken away."""
+    cookies = (value for key, value in scope["headers"] if key == b"cookie")
+    return any(b"fileserve=" in value for value in cookies)
+
+
 def _link_words(link: Link) -> str:
-    if link.expires_at is None:
-        return "Shared with you by a link"
-    until = datetime.fromtimestamp(link.expires_at, UTC)
-    return f"Shared with you by a link, until {until:%Y-%m-%d %H:%M} UTC"
+    shared = "Shared with you by a link"
+    # None also for a year that no calendar has: other programs make links, too.
+    until = None if link.expires_at is None else rfc3339(link.expires_at * 1_000_000_000)
+    return f"{shared}, until {until[:10]} {until[11:16]} UTC" if until else shared

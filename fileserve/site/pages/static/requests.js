@@ -19,6 +19,8 @@ export function ask(method, url, { fields = {}, content = null, signal, onProgre
     const stop = () => request.abort();
     request.open(method, url);
     for (const [name, value] of Object.entries(fields)) request.setRequestHeader(name, value);
+    // So that a refusal does not make the browser ask for a password of its own.
+    request.setRequestHeader("x-requested-with", "XMLHttpRequest");
     request.setRequestHeader("accept", "application/problem+json, application/json");
     if (onProgress) request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
     request.addEventListener("load", () => resolve(answerOf(request)));
