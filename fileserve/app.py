@@ -6,12 +6,14 @@ so FastAPI serves only what lies under /-/.
 """
 
 import asyncio
+import logging
 import os
 import secrets
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -19,8 +21,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fileserve.access.asking import asked_by, asked_in
+from fileserve.access.asking import asked_by, asked_in, path_below
 from fileserve.access.gate import Gate, Tokens
+from fileserve.access.keys import Purpose, signing_key
+from fileserve.access.known_keys import KnownKeys
+from fileserve.access.link_door import LinkDoor, is_link_path
 from fileserve.access.visit import note_visit
 from fileserve.delivery.direct import Delivery
 from fileserve.delivery.plan import request_fields
@@ -36,11 +41,12 @@ from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
 from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, Refusal, SignIn
-from fileserve.state import catalog_place, needs_catalog
+from fileserve.state import catalog_place, made_state_folder, needs_catalog, state_folder
 from storage.errors import StorageError
 from storage.local import LocalStorage
 from storage.names import RESERVED_FIRST_SEGMENT
 
+_log = logging.getLogger("fileserve.error")
 SERVICE_PREFIX = "/-/"
 # Longer than any local disk takes, shorter than the patience of those who ask.
 _READY_SECONDS = 3.0
@@ -71,7 +77,10 @@ class Site(FastAPI):
         self.state.transfers = TransferRegistry()
         # Asked anew with each request, as the desk knows them now.
         self.tokens: Callable[[], Tokens] = lambda: self.state.desk.tokens
+        # Until the one in the state folder is read: sessions by it end with this process.
+        self.session_key = secrets.token_bytes(32)
         self.gate = self._gate_for(settings)
+        self._door = LinkDoor(KnownKeys(_place_of_keys(settings)), self.state.desk)
         log = log_access if settings.access_log else None
         self._follow = Following(self.state.transfers, log)
 
@@ -84,8 +93,10 @@ class Site(FastAPI):
         self._follow.begin(transfer)
         error: BaseException | None = None
         try:
-            app = self._app_for(scope)
-            await app(scope, receive, transfer.send)
+            if is_link_path(path_below(scope)):
+                await self._door.answer(self._app_behind, scope, receive, transfer)
+            else:
+                await self._app_for(scope)(scope, receive, transfer.send)
         except BaseException as raised:
             error = raised
             raise
@@ -99,17 +110,24 @@ class Site(FastAPI):
             if isinstance(verdict, Problem):
                 return Refusal(self.state.settings, verdict)
             note_visit(scope, verdict)
+        return self._app_behind(scope)
+
+    def _app_behind(self, scope: Scope) -> ASGIApp:
+        """Whose address it is, for whoever may come to it."""
         return super().__call__ if _is_own_page(scope) else self.files
 
     def _gate_for(self, settings: Settings) -> Gate | None:
         """The gate; None where everybody may read and nobody writes, so that it costs nothing."""
         if not (settings.private or settings.writable):
             return None
-        key = secrets.token_bytes(32)
-        return Gate(settings, self._known_tokens, lambda: key)
+        return Gate(settings, self._known_tokens, lambda: self.session_key, self._note_use)
 
     def _known_tokens(self) -> Tokens:
         return self.tokens()
+
+    def _note_use(self, token_name: str, now: int) -> None:
+        desk: CatalogDesk = self.state.desk
+        desk.submit(lambda catalog: catalog.note_token_use(token_name, now))
 
     def answer_at_once(self, request: RequestHead, client: str) -> Delivery | None:
         """The answer to a plain request for a file, without ASGI (see delivery.direct)."""
@@ -159,6 +177,14 @@ def _open_desk(settings: Settings) -> CatalogDesk:
         return CatalogDesk(None, presence)
 
 
+def _place_of_keys(settings: Settings) -> Path | None:
+    """Where the keys of links are, if there are any."""
+    try:
+        return state_folder(settings)
+    except SettingsError:
+        return None
+
+
 @asynccontextmanager
 async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
     """What a process needs while it serves; begins after the fork of a worker."""
@@ -168,10 +194,21 @@ async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
         desk: CatalogDesk = site.state.desk
         try:
             await desk.start()
+            if isinstance(site, Site) and site.gate is not None:
+                site.session_key = await asyncio.to_thread(_kept_session_key, site)
             yield
         finally:
             await desk.close()
             await storage.close()
+
+
+def _kept_session_key(site: Site) -> bytes:
+    """The key that all workers, and the next server, know, too; else the one of this process."""
+    try:
+        return signing_key(made_state_folder(site.state.settings), Purpose.SESSION).secret
+    except (StorageError, SettingsError, OSError) as error:
+        _log.warning("logins will not outlive this process: %s", error)
+        return site.session_key
 
 
 async def _health(request: Request) -> Response:

@@ -23,6 +23,7 @@ _OWN_PREFIX = b"/-/"
 _READING = ("GET", "HEAD", "OPTIONS")
 BASIC: Field = (b"www-authenticate", b'Basic realm="fileserve", charset="UTF-8"')
 BEARER: Field = (b"www-authenticate", b'Bearer realm="fileserve"')
+_NOTE_SECONDS = 60
 _UPLOADS = (b"/-/uploads", b"/-/uploads/")
 
 
@@ -41,9 +42,13 @@ class Gate:
         settings: Settings,
         tokens: Callable[[], Tokens],
         session_key: Callable[[], bytes],
+        note_use: Callable[[str, int], object],
     ) -> None:
+        """note_use takes a token's name and when it was used, in seconds since 1970."""
         self.session_key = session_key
         self._tokens = tokens
+        self._note_use = note_use
+        self._noted_at: dict[str, int] = {}
         self._is_private = settings.private
         self._is_writable = settings.writable
         self._public_url = settings.public_url
@@ -65,6 +70,7 @@ class Gate:
             return unauthorized("This needs a token.")
         if token is None:
             return self.refuse_wrong(asked.client)
+        self._note(token)
         if self._is_forged(asked, shown):
             return problem(403, "This came from a page of another site.")
         return self._within(self.visit_of_token(token), right, asked.raw_path)
@@ -75,7 +81,10 @@ class Gate:
             return True
         token = self._token_by(self._shown(asked), time.time())
         name = _name_of(asked.raw_path)
-        return token is not None and name is not None and visit_by(token).may_read(name)
+        if token is None or name is None or not visit_by(token).may_read(name):
+            return False
+        self._note(token)
+        return True
 
     def token_of_secret(self, secret: bytes) -> KnownToken | None:
         """The token that holds now and has this secret."""
@@ -126,6 +135,13 @@ class Gate:
             self._named = {token.name: token for token in tokens.values()}
             self._named_of = tokens
         return self._named
+
+    def _note(self, token: KnownToken) -> None:
+        """Tell of its use once in a while: each time would be a write for each request."""
+        now = int(time.time())
+        if now - self._noted_at.get(token.name, 0) >= _NOTE_SECONDS:
+            self._noted_at[token.name] = now
+            self._note_use(token.name, now)
 
     def _within(self, visit: Visit, right: Right, raw_path: bytes) -> Visit | Problem:
         if _has_right(visit, right, raw_path):

@@ -1,0 +1,169 @@
+"""`fileserve token`: makes, lists and revokes the tokens that let programs and people in."""
+
+import getpass
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from fileserve import console, exits
+from storage.catalog_records import TokenRecord
+from storage.names import parse_os_path, printable
+
+if TYPE_CHECKING:
+    from fileserve.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke tokens.")
+
+# fmt: off
+TokenName = Annotated[str, typer.Argument(metavar="NAME", help="Who or what will use it.")]
+ScopeOption = Annotated[Literal["read", "write", "admin"], typer.Option(
+    "--scope", help="What its holder may; each scope includes the ones before.")]
+PathOption = Annotated[str, typer.Option(
+    "--path", metavar="PATH", help="Only at and below this path.")]
+Expires = Annotated[str | None, typer.Option(
+    "--expires", metavar="SPAN", help="Until then: 30d, 12h, 2w.", show_default="never")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+RootOption = Annotated[str | None, typer.Option(
+    "--root", metavar="FOLDER", show_default=False,
+    help="The served folder; else FILESERVE_ROOT or fileserve.toml tells.")]
+# fmt: on
+
+
+@app.command()
+def create(
+    *,
+    name: TokenName,
+    scope: ScopeOption = "read",
+    path: PathOption = ".",
+    expires: Expires = None,
+    root: RootOption = None,
+) -> None:
+    """Make a token and print its secret, this once: only a hash of it is kept."""
+    from fileserve.access.tokens import hash_of, is_token_name, new_secret  # noqa: PLC0415
+
+    if is_token_name(name) is None:
+        raise exits.UsageRefused(
+            f"{name!r} is no name for a token: 1 to 64 letters, digits and ._@+- that begin with "
+            "a letter or digit"
+        )
+    below = b"/".join(parse_os_path(path).segments)
+    now, secret = int(time.time()), new_secret()
+    expires_at = None if expires is None else now + _span(expires)
+    record = TokenRecord(name, hash_of(secret.encode("ascii")), scope, below, now, expires_at)
+    settings = _settings(root)
+    _put(settings, record)
+    console.say(secret)
+    console.note(f"token {name} may {_in_words(record)}; its secret is shown this once")
+    if not (settings.private or settings.writable):
+        console.note("a server asks for it with --private (to read) or --writable (to write)")
+
+
+@app.command("list")
+def list_tokens(*, as_json: AsJson = False, root: RootOption = None) -> None:
+    """List all tokens, without their secrets."""
+    from fileserve.commands.catalogs import existing_catalog  # noqa: PLC0415
+
+    with existing_catalog(_settings(root)) as catalog:
+        records = [] if catalog is None else catalog.tokens()
+    if as_json:
+        console.say(json.dumps([_members(record) for record in records], indent=2))
+    elif records:
+        head = ("NAME", "SCOPE", "PATH", "CREATED", "LAST USED", "STATE")
+        for line in console.columns([head, *map(_row, records)]):
+            console.say(line)
+
+
+@app.command()
+def revoke(*, name: TokenName, root: RootOption = None) -> None:
+    """End a token for good, and the sessions begun with it."""
+    from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415
+
+    now = int(time.time())
+    with opened_catalog(_settings(root)) as catalog:
+        catalog.revoke_token(name, now)
+        catalog.note_event(now, _who(), "token revoked", detail=name)
+    console.say(f"revoked {name}; running servers know it within two seconds")
+
+
+def _put(settings: "Settings", record: TokenRecord) -> None:
+    from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415
+
+    with opened_catalog(settings) as catalog:
+        catalog.put_token(record)
+        detail = f"{record.name}, {record.scope}"
+        catalog.note_event(record.created_at, _who(), "token created", record.path, detail)
+
+
+def _settings(root: str | None) -> "Settings":
+    from fileserve.setting_layers import load_settings  # noqa: PLC0415
+
+    return load_settings({"root": root})
+
+
+def _span(text: str) -> int:
+    from fileserve.quantities import parse_duration  # noqa: PLC0415
+
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise exits.UsageRefused(f"--expires {error}") from None
+    if seconds == 0:
+        raise exits.UsageRefused("--expires 0 would be a token that nobody can use")
+    return seconds
+
+
+def _in_words(record: TokenRecord) -> str:
+    deeds = {"read": "read", "write": "read and write", "admin": "read, write and administer"}
+    place = f"at and below {printable(record.path)}" if record.path else "everything"
+    until = f" until {_time(record.expires_at)}" if record.expires_at is not None else ""
+    return f"{deeds[record.scope]} {place}{until}"
+
+
+def _row(record: TokenRecord) -> tuple[str, ...]:
+    return (
+        record.name,
+        record.scope,
+        printable(record.path) or "/",
+        _time(record.created_at),
+        "never" if record.last_used_at is None else _time(record.last_used_at),
+        _state(record),
+    )
+
+
+def _state(record: TokenRecord) -> str:
+    if record.revoked_at is not None:
+        return f"revoked {_time(record.revoked_at)}"
+    if record.expires_at is None:
+        return "valid"
+    word = "expired" if record.expires_at <= time.time() else "valid until"
+    return f"{word} {_time(record.expires_at)}"
+
+
+def _members(record: TokenRecord) -> dict[str, str | None]:
+    return {
+        "name": record.name,
+        "scope": record.scope,
+        "path": printable(record.path) or "/",
+        "created": _utc(record.created_at),
+        "expires": _utc(record.expires_at),
+        "revoked": _utc(record.revoked_at),
+        "last_used": _utc(record.last_used_at),
+    }
+
+
+def _time(seconds: int) -> str:
+    return console.local_time(seconds * 1_000_000_000)
+
+
+def _utc(seconds: int | None) -> str | None:
+    return None if seconds is None else console.utc_time(seconds * 1_000_000_000)
+
+
+def _who() -> str:
+    """The admin, for the list of events."""
+    try:
+        return f"shell {getpass.getuser()}"
+    except (OSError, KeyError):  # a user without a name
+        return "shell"
