@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
+from storage.atomic import NEW_FILE_MODE
 from storage.blob import Fingerprint
 from storage.copying import read_pieces
 from storage.digests import Buffer, Digester, Digests
 from storage.errors import Busy, NotFound
 from storage.landing import Claim, Landing
-from storage.staging import hold
+from storage.staging import create_part, hold
 from storage.upload_sessions import Session, State, noted_at, read_session, write_session
 
 # While bytes come in, those that were not hashed since the start of the process are caught up
@@ -75,12 +76,10 @@ class OpenUpload:
     @classmethod
     def create(cls, folder_fd: int, session: Session) -> Self:
         """Begin a session; it is written down, durably, when this returns."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(session.upload_id, flags, 0o666, dir_fd=folder_fd)
+        # Locked before it has its name: sweepers believe that bytes without a record were lost.
+        fd, part = create_part(folder_fd, NEW_FILE_MODE)
         try:
-            # A sweeper may come between the two: it believes bytes without a record lost.
-            if not hold(fd) or os.fstat(fd).st_nlink == 0:
-                raise _busy(session.upload_id)
+            os.rename(part, session.upload_id, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
             session = replace(session, inode=os.fstat(fd).st_ino)
             write_session(folder_fd, session)
         except BaseException:

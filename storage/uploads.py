@@ -87,8 +87,9 @@ class Upload:
     def _append(self, buffers: Sequence[bytes], also: Callable[[bytes], None] | None) -> None:
         self._require_room(sum(map(len, buffers)))
         self.opened.append(buffers)
-        for buffer in buffers if also is not None else ():
-            also(buffer)
+        if also is not None:
+            for buffer in buffers:
+                also(buffer)
 
     def _require_room(self, size: int) -> None:
         room = os.fstatvfs(self.opened.fileno())

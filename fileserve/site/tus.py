@@ -4,6 +4,7 @@ The protocol: https://tus.io/protocols/resumable-upload.  A file is created by P
 /-/uploads/ or at the folder where it will be, and from then on has the address /-/uploads/ID.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -56,6 +57,10 @@ class TusSite:
     async def create_in(self, folder: Name, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a POST with Tus-Resumable to the address of a folder."""
         await self._answer("", folder, tus_fields(scope["headers"]), scope, receive, send)
+
+    async def sweep(self) -> None:
+        """Forget the uploads with which nobody goes on any more."""
+        await self._work.uploads.sweep(time.time(), self._work.expires_seconds)
 
     async def _answer(  # noqa: PLR0917 - three of them are ASGI's own
         self,
@@ -203,6 +208,11 @@ def _wrong_offset(offset: int) -> Problem:
 def _require_version(fields: Mapping[str, str]) -> None:
     if not is_version_spoken(fields):
         raise Declined(wrong_version())
+
+
+def is_tus(scope: Scope) -> bool:
+    """Whether a POST to a folder is by this protocol, and not the form of a page."""
+    return any(name == TUS_RESUMABLE[0] for name, _ in scope["headers"])
 
 
 def _upload_id(scope: Scope) -> str:
