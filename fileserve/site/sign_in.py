@@ -128,6 +128,7 @@ def login_page(
         next=goal,
         message=message,
         is_encrypted=_line(scope, settings) is Line.ENCRYPTED,
+        comes_from_elsewhere=status == HTTPStatus.UNAUTHORIZED and _comes_from_elsewhere(scope),
     )
     response = Response(content, status)
     length = (b"content-length", str(len(response.body)).encode("ascii"))
@@ -143,6 +144,14 @@ def _wants_page(scope: Scope) -> bool:
     if scope["method"] not in ("GET", "POST") or b"text/html" not in accept:
         return False
     return preferred(accept.decode("latin-1"), _OFFERS) == "text/html"
+
+
+def _comes_from_elsewhere(scope: Scope) -> bool:
+    """Whether a link on another site led here: a SameSite=Strict cookie does not come with that.
+
+    The page then loads the address once more by itself, which is a visit from this site.
+    """
+    return scope["method"] == "GET" and (b"sec-fetch-site", b"cross-site") in scope["headers"]
 
 
 def _address_of(scope: Scope) -> str:
