@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from fileserve.access.asking import asked_in
-from fileserve.access.gate import BEARER, Gate
+from fileserve.access.gate import BASIC, BEARER, Gate
 from fileserve.access.origins import Address, Line, line_of
 from fileserve.access.sessions import SESSION_SECONDS, session_cookie, session_value
 from fileserve.access.tokens import KnownToken
@@ -40,6 +40,7 @@ _PAGE_FIELDS: tuple[Field, ...] = (
     # Not no-referrer: then browsers hide from us that the form was ours (Origin: null).
     (b"referrer-policy", b"same-origin"),
 )
+_LOAD_AGAIN: Field = (b"refresh", b"0")
 
 
 class Refusal:
@@ -53,11 +54,14 @@ class Refusal:
         """Answer without having looked at anything but the request."""
         refusal = self._refusal
         if refusal.status == HTTPStatus.UNAUTHORIZED and _wants_page(scope):
-            response = login_page(scope, self._settings, _address_of(scope), "")
+            response = login_page(scope, self._settings, address_of(scope), "")
             await response(scope, receive, send)
             return
-        cors = cors_fields(self._settings, scope["method"], scope["headers"])
-        await send_problem(scope, send, replace(refusal, fields=(*refusal.fields, *cors)))
+        fields = [*refusal.fields, *cors_fields(self._settings, scope["method"], scope["headers"])]
+        if _is_script(scope):
+            # For Basic, browsers would open a window of their own in the midst of an upload.
+            fields = [field for field in fields if field != BASIC]
+        await send_problem(scope, send, replace(refusal, fields=tuple(fields)))
 
 
 class SignIn:
@@ -128,14 +132,22 @@ def login_page(
         next=goal,
         message=message,
         is_encrypted=_line(scope, settings) is Line.ENCRYPTED,
-        comes_from_elsewhere=status == HTTPStatus.UNAUTHORIZED and _comes_from_elsewhere(scope),
     )
     response = Response(content, status)
     length = (b"content-length", str(len(response.body)).encode("ascii"))
     # Bearer alone: for Basic, browsers would open a window of their own over the page.
     challenge = [BEARER] if status == HTTPStatus.UNAUTHORIZED else []
-    response.raw_headers = [*_PAGE_FIELDS, length, *challenge]
+    again = [_LOAD_AGAIN] if challenge and _comes_from_elsewhere(scope) else []
+    response.raw_headers = [*_PAGE_FIELDS, length, *challenge, *again]
     return response
+
+
+def _is_script(scope: Scope) -> bool:
+    """Whether a script in a browser asks; where the line is plain, only ours say so."""
+    fields = dict(scope["headers"])
+    return (
+        b"x-requested-with" in fields or fields.get(b"sec-fetch-mode", b"navigate") != b"navigate"
+    )
 
 
 def _wants_page(scope: Scope) -> bool:
@@ -154,8 +166,8 @@ def _comes_from_elsewhere(scope: Scope) -> bool:
     return scope["method"] == "GET" and (b"sec-fetch-site", b"cross-site") in scope["headers"]
 
 
-def _address_of(scope: Scope) -> str:
-    """Where to go after the login: here again; after a form, to its page."""
+def address_of(scope: Scope) -> str:
+    """Where to go after the login, a path and its query: here again; after a form, to its page."""
     path: str = (scope.get("raw_path") or b"/").decode("latin-1")
     query = scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query and scope["method"] == "GET" else path
