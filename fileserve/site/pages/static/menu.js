@@ -37,11 +37,12 @@ function makeMenu() {
   return made;
 }
 
-function fill({ title, links, lines, hint, deeds = [] }) {
+function fill({ title, links, lines, hint, qr, deeds = [] }) {
   const heading = element("h2", { id: "menu-title" }, element("bdi", {}, title));
   const nav = element("p", { className: "links" }, ...links.map(linkOf), ...deeds.map(deedOf));
   const list = element("dl", {}, ...lines.map(rowOf));
-  menu.replaceChildren(heading, nav, list, element("p", { className: "hint", role: "status" }, hint));
+  const words = element("p", { className: "hint", role: "status" }, hint);
+  menu.replaceChildren(heading, nav, list, pictureOf(qr, title), words);
 }
 
 function linkOf([label, href, isDownload]) {
@@ -57,6 +58,16 @@ function deedOf([label, act]) {
     void act();
   });
   return button;
+}
+
+// The server draws it, so not before somebody wants to see it.
+function pictureOf(url, title) {
+  const summary = element("summary", {}, "QR code, to open it on a phone");
+  const details = element("details", { className: "qr" }, summary);
+  details.addEventListener("toggle", () => {
+    details.append(element("img", { src: url, alt: `QR code of the address of ${title}` }));
+  }, { once: true });
+  return details;
 }
 
 function rowOf([tool, text]) {

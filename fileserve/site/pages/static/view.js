@@ -29,7 +29,8 @@ if (following) void import("./following.js").then((module) => module.bindFollow(
 function openMenu(event) {
   const links = [["Download", `${file}?download`, true], ["Open file", file, false]];
   const hint = "curl, wget and aria2 go on where they were cut off.";
-  toggleMenu(event.currentTarget, { title, links, lines: [["Link", file], ...linesForFile(file, Boolean(media))], hint });
+  const lines = [["Link", file], ...linesForFile(file, Boolean(media))];
+  toggleMenu(event.currentTarget, { title, links, lines, hint, qr: `${file}?qr` });
 }
 
 // The player.
