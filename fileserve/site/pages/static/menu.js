@@ -1,5 +1,7 @@
 // The menu of a file or folder: links, and command lines to copy.  One for the whole page.
 
+import { copyText } from "./clipboard.js";
+
 let menu = null;
 let opener = null;
 
@@ -86,31 +88,12 @@ function element(tag, properties, ...children) {
 
 async function copy(button) {
   const text = button.dataset.copy;
-  const isCopied = await copyText(text);
+  const isCopied = await copyText(text, menu);
   button.textContent = isCopied ? "Copied" : "Select";
   menu.querySelector(".hint").textContent = isCopied
     ? "Copied."
     : "The browser does not allow copying here; select the line and copy it by hand.";
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
-}
-
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // Without HTTPS there is no clipboard; the old way still works.
-    return copyBySelection(text);
-  }
-}
-
-function copyBySelection(text) {
-  const field = element("textarea", { value: text, className: "unseen" });
-  menu.append(field);
-  field.select();
-  const isCopied = document.execCommand("copy");
-  field.remove();
-  return isCopied;
 }
 
 // Below the button, above it where there is no room; on a phone the style sheet has it at the bottom.

@@ -1,5 +1,6 @@
 // What the view page can do with scripts: keys, the remembered position, speed and menus.
 
+import { bindCopy } from "./clipboard.js";
 import { linesForFile } from "./commands.js";
 import { toggleMenu } from "./menu.js";
 import { recall, remember, forget } from "./positions.js";
@@ -23,6 +24,8 @@ document.querySelector(".more-folder").addEventListener("click", openMenu);
 document.addEventListener("keydown", actOnKey, { capture: true });
 if (media) bindMedia();
 if (picture) bindPicture();
+const digest = document.querySelector("#sha256");
+if (digest) bindCopy(document.querySelector("#copy-sha256"), digest);
 const following = document.querySelector("#follow");
 if (following) void import("./following.js").then((module) => module.bindFollow(following, file));
 
