@@ -13,6 +13,7 @@ import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -20,9 +21,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fileserve.access.asking import asked_by, asked_in
+from fileserve.access.asking import asked_by, asked_in, path_below
 from fileserve.access.gate import Gate, Tokens
 from fileserve.access.keys import Purpose, signing_key
+from fileserve.access.known_keys import KnownKeys
+from fileserve.access.link_door import LinkDoor, is_link_path
 from fileserve.access.visit import note_visit
 from fileserve.delivery.direct import Delivery
 from fileserve.delivery.plan import request_fields
@@ -38,7 +41,7 @@ from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
 from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, Refusal, SignIn
-from fileserve.state import catalog_place, made_state_folder, needs_catalog
+from fileserve.state import catalog_place, made_state_folder, needs_catalog, state_folder
 from storage.errors import StorageError
 from storage.local import LocalStorage
 from storage.names import RESERVED_FIRST_SEGMENT
@@ -77,6 +80,7 @@ class Site(FastAPI):
         # Until the one in the state folder is read: sessions by it end with this process.
         self.session_key = secrets.token_bytes(32)
         self.gate = self._gate_for(settings)
+        self._door = LinkDoor(KnownKeys(_place_of_keys(settings)), self.state.desk)
         log = log_access if settings.access_log else None
         self._follow = Following(self.state.transfers, log)
 
@@ -89,8 +93,10 @@ class Site(FastAPI):
         self._follow.begin(transfer)
         error: BaseException | None = None
         try:
-            app = self._app_for(scope)
-            await app(scope, receive, transfer.send)
+            if is_link_path(path_below(scope)):
+                await self._door.answer(self._app_behind, scope, receive, transfer)
+            else:
+                await self._app_for(scope)(scope, receive, transfer.send)
         except BaseException as raised:
             error = raised
             raise
@@ -104,6 +110,10 @@ class Site(FastAPI):
             if isinstance(verdict, Problem):
                 return Refusal(self.state.settings, verdict)
             note_visit(scope, verdict)
+        return self._app_behind(scope)
+
+    def _app_behind(self, scope: Scope) -> ASGIApp:
+        """Whose address it is, for whoever may come to it."""
         return super().__call__ if _is_own_page(scope) else self.files
 
     def _gate_for(self, settings: Settings) -> Gate | None:
@@ -165,6 +175,14 @@ def _open_desk(settings: Settings) -> CatalogDesk:
         if presence is Presence.MADE:
             raise
         return CatalogDesk(None, presence)
+
+
+def _place_of_keys(settings: Settings) -> Path | None:
+    """Where the keys of links are, if there are any."""
+    try:
+        return state_folder(settings)
+    except SettingsError:
+        return None
 
 
 @asynccontextmanager

@@ -98,7 +98,7 @@ class LocalStorage:
     @property
     def real_root(self) -> bytes:
         """The root's path now, without symlinks; asks no file system."""
-        return self._router.root_path
+        return self.router.root_path
 
     async def start(self) -> None:
         """Watch for mounts that come and go; after a fork, in the running loop."""

@@ -32,6 +32,7 @@ from fileserve.site.extras import Extras
 from fileserve.site.listing import send_listing
 from fileserve.site.manifests import manifest_links
 from fileserve.site.offload import Offload, is_for_the_front, without_conditions
+from fileserve.site.visitors import page_fields, visitor_of
 from storage.blob import Blob, Fingerprint
 from storage.errors import AccessDenied, IsFolder, NameRefused, NotFound, StorageError
 from storage.local import LocalStorage
@@ -65,6 +66,7 @@ class FileSite:
         self.extras = Extras(settings, storage)
         # A search engine that obeys would otherwise fetch every file, and every archive of them.
         self._robots: tuple[Field, ...] = () if settings.robots == "allow" else (_NO_ROBOTS,)
+        self._page_fields = page_fields(settings)
         self._control: tuple[Field, ...] = (
             (b"cache-control", settings.cache_control.encode("latin-1")),
             (b"x-content-type-options", b"nosniff"),
@@ -195,8 +197,9 @@ class FileSite:
                 async with self._opened(name.child(self._index)) as blob:
                     await self._send_file(blob, name.child(self._index), scope, receive, send)
                 return
-        fields = [*cors, *manifest_links(), *self._robots]
-        await send_listing(scope, receive, send, self._storage, name, fields)
+        fields = [*cors, *manifest_links(), *self._robots, *self._page_fields]
+        visitor = visitor_of(scope, name, self._settings)
+        await send_listing(scope, receive, send, self._storage, name, fields, visitor)
 
     @asynccontextmanager
     async def _opened(self, name: Name) -> AsyncGenerator[Blob, None]:
