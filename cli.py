@@ -21,13 +21,13 @@ import typer
 
 from fileserve import adding, console, exits, reports
 from fileserve import serve_options as knob
-from fileserve.commands import tokens
+from fileserve.commands import checksums, keeping, links, tokens
 from storage import errors, library
 from storage.additions import Manner
 from storage.atomic import Existing
 from storage.beneath import Root, Symlinks
 from storage.library import Item, Kind, Scope
-from storage.names import parse_os_path, printable
+from storage.names import Name, parse_os_path, printable
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
@@ -43,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(links.app, name="link")
 app.add_typer(tokens.app, name="token")
 
 # fmt: off
@@ -168,12 +169,14 @@ def add(
 ) -> None:
     """Add files and folders: each whole and durable, all of them or none."""
     order = adding.Order(sources, parse_os_path(to), name, _manner(move, link), _existing(replace))
-    with _opened(_settings({"root": root})) as top_folder, _ended_like_ctrl_c():
+    settings = _settings({"root": root})
+    with _opened(settings) as top_folder, _ended_like_ctrl_c():
         try:
             added = adding.carry_out(order, top_folder)
         except KeyboardInterrupt:
             console.note("interrupted, nothing was added")
             raise
+        keeping.keep_added(settings, top_folder, added.files)
     for file, digests in added.files:
         console.say(f"{file.display}, {console.human_size(digests.length)}")
         console.say(f"  SHA-256 {digests.sha256_hex}")
@@ -226,7 +229,8 @@ def remove(
     names: EntryNames, yes: Yes = False, recursive: Recursive = False, root: RootOption = None
 ) -> None:
     """Remove files, and folders with --recursive; asks before it does."""
-    with _opened(_settings({"root": root})) as top_folder:
+    settings = _settings({"root": root})
+    with _opened(settings) as top_folder:
         items = [library.look_at_entry(top_folder, parse_os_path(name)) for name in names]
         for item in items:
             if item.kind is Kind.FOLDER and not recursive:
@@ -234,17 +238,24 @@ def remove(
         if not yes and not _is_confirmed(top_folder, items):
             console.note("nothing was removed")
             raise typer.Exit(exits.FAILED)
-        for item in items:
-            library.remove(top_folder, item.name, Scope.TREE if recursive else Scope.ENTRY)
-            console.say(f"removed {reports.shown(item)}")
+        removed: list[Name] = []
+        try:
+            for item in items:
+                library.remove(top_folder, item.name, Scope.TREE if recursive else Scope.ENTRY)
+                removed.append(item.name)
+                console.say(f"removed {reports.shown(item)}")
+        finally:
+            keeping.forget_removed(settings, removed)
 
 
 @app.command()
 def move(old: OldName, new: NewName, replace: Replace = False, root: RootOption = None) -> None:
     """Give a file or folder another name; clients find it there at once."""
     old_name, new_name = parse_os_path(old), parse_os_path(new)
-    with _opened(_settings({"root": root})) as top_folder:
+    settings = _settings({"root": root})
+    with _opened(settings) as top_folder:
         library.move(top_folder, old_name, new_name, _existing(replace))
+        keeping.keep_moved(settings, top_folder, old_name, new_name)
     console.say(f"{old_name.display} is now {new_name.display}")
 
 
@@ -273,6 +284,10 @@ def config(as_json: AsJson = False, root: RootOption = None) -> None:
     _end_with_the_pipe()
     for line in reports.setting_lines(rows, reports.Form.JSON if as_json else reports.Form.LONG):
         console.say(line)
+
+
+app.command()(checksums.checksum)
+app.command()(checksums.verify)
 
 
 def main() -> NoReturn:

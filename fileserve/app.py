@@ -13,6 +13,8 @@ import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -20,9 +22,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fileserve.access.asking import asked_by, asked_in
+from fileserve.access.asking import asked_by, asked_in, path_below
 from fileserve.access.gate import Gate, Tokens
 from fileserve.access.keys import Purpose, signing_key
+from fileserve.access.known_keys import KnownKeys
+from fileserve.access.link_door import LinkDoor, is_link_path
 from fileserve.access.visit import note_visit
 from fileserve.delivery.direct import Delivery
 from fileserve.delivery.plan import request_fields
@@ -38,12 +42,15 @@ from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
 from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, Refusal, SignIn
-from fileserve.state import catalog_place, made_state_folder, needs_catalog
+from fileserve.state import catalog_place, made_state_folder, needs_catalog, state_folder
 from storage.errors import StorageError
 from storage.local import LocalStorage
 from storage.names import RESERVED_FIRST_SEGMENT
 
 _log = logging.getLogger("fileserve.error")
+if TYPE_CHECKING:
+    from fileserve.site.changes import Changes
+
 SERVICE_PREFIX = "/-/"
 # Longer than any local disk takes, shorter than the patience of those who ask.
 _READY_SECONDS = 3.0
@@ -72,11 +79,14 @@ class Site(FastAPI):
         self.state.is_draining = False
         self.state.desk = _open_desk(settings)
         self.state.transfers = TransferRegistry()
+        # None: nobody changes anything, and nothing is imported for it.
+        self.changes = _changes_for(settings, storage, self.state.desk)
         # Asked anew with each request, as the desk knows them now.
         self.tokens: Callable[[], Tokens] = lambda: self.state.desk.tokens
         # Until the one in the state folder is read: sessions by it end with this process.
         self.session_key = secrets.token_bytes(32)
         self.gate = self._gate_for(settings)
+        self._door = LinkDoor(KnownKeys(_place_of_keys(settings)), self.state.desk)
         log = log_access if settings.access_log else None
         self._follow = Following(self.state.transfers, log)
 
@@ -89,8 +99,10 @@ class Site(FastAPI):
         self._follow.begin(transfer)
         error: BaseException | None = None
         try:
-            app = self._app_for(scope)
-            await app(scope, receive, transfer.send)
+            if is_link_path(path_below(scope)):
+                await self._door.answer(self._app_behind, scope, receive, transfer)
+            else:
+                await self._app_for(scope)(scope, receive, transfer.send)
         except BaseException as raised:
             error = raised
             raise
@@ -104,7 +116,15 @@ class Site(FastAPI):
             if isinstance(verdict, Problem):
                 return Refusal(self.state.settings, verdict)
             note_visit(scope, verdict)
-        return super().__call__ if _is_own_page(scope) else self.files
+        return self._app_behind(scope)
+
+    def _app_behind(self, scope: Scope) -> ASGIApp:
+        """Whose address it is, for whoever may come to it."""
+        if _is_own_page(scope):
+            return super().__call__
+        if self.changes is not None and scope["method"] in self.changes.methods:
+            return self.changes
+        return self.files
 
     def _gate_for(self, settings: Settings) -> Gate | None:
         """The gate; None where everybody may read and nobody writes, so that it costs nothing."""
@@ -156,6 +176,14 @@ def create_app(settings: Settings, storage: LocalStorage) -> Site:
     return site
 
 
+def _changes_for(settings: Settings, storage: LocalStorage, desk: CatalogDesk) -> "Changes | None":
+    if not settings.writable:
+        return None
+    from fileserve.site.changes import Changes  # noqa: PLC0415 - read-only serving needs none of it
+
+    return Changes(settings, storage, desk)
+
+
 def _open_desk(settings: Settings) -> CatalogDesk:
     """The catalog's; raises SettingsError where one is needed and has no place."""
     presence = Presence.MADE if needs_catalog(settings) else Presence.LOOKED_FOR
@@ -167,6 +195,14 @@ def _open_desk(settings: Settings) -> CatalogDesk:
         return CatalogDesk(None, presence)
 
 
+def _place_of_keys(settings: Settings) -> Path | None:
+    """Where the keys of links are, if there are any."""
+    try:
+        return state_folder(settings)
+    except SettingsError:
+        return None
+
+
 @asynccontextmanager
 async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
     """What a process needs while it serves; begins after the fork of a worker."""
@@ -176,6 +212,8 @@ async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
         desk: CatalogDesk = site.state.desk
         try:
             await desk.start()
+            if isinstance(site, Site) and site.changes is not None:
+                site.changes.start()
             if isinstance(site, Site) and site.gate is not None:
                 site.session_key = await asyncio.to_thread(_kept_session_key, site)
             yield

@@ -15,11 +15,15 @@ Exit codes
   1  failed, as said        6  no space
   2  wrong usage, setting   7  address in use
   3  not found              8  doctor found problems
-  4  already exists       130  interrupted"""
+  4  already exists         9  verify found losses
+                           10  verify found changes
+                          130  interrupted"""
 
 FAILED = 1
 WRONG_USAGE = 2
 DOCTOR_FOUND_PROBLEMS = 8
+VERIFY_FOUND_LOSSES = 9
+VERIFY_FOUND_CHANGES = 10
 INTERRUPTED = 130
 
 
@@ -55,6 +59,15 @@ def explain(error: Exception) -> int:
         fault = f"{type(error).__name__}: {error}"
         console.note(f"a fault of fileserve itself ({fault}); {_DEBUG}=1 shows where")
     return _exit_code(error)
+
+
+def of_verification(counts: Mapping[str, int], refusals: int) -> int:
+    """The exit code of verify by what was found how often; refusals: what could not be read."""
+    if refusals or any(counts.get(finding) for finding in ("damaged", "missing", "unreadable")):
+        return VERIFY_FOUND_LOSSES
+    if any(counts.get(finding) for finding in ("changed", "new")):
+        return VERIFY_FOUND_CHANGES
+    return 0
 
 
 def _exit_code(error: Exception) -> int:

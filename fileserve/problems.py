@@ -18,6 +18,7 @@ from fileserve.http.accept import preferred
 from storage.errors import (
     AccessDenied,
     AlreadyExists,
+    Busy,
     Changed,
     IsFolder,
     NameRefused,
@@ -118,6 +119,8 @@ def problem_for(error: StorageError) -> Problem:
             return problem(404, "There is nothing at this address.")
         case AccessDenied():
             return problem(403, "The server may not read what is at this address.")
+        case Busy():
+            return problem(423, "Somebody else is writing to this now. Please try again.")
         case Overloaded():
             detail = "The server has too many files open at the moment. Please try again."
             return problem(503, detail, _retry_after(error))

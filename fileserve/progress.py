@@ -1,4 +1,4 @@
-"""The progress bar of `fileserve add`, on a terminal only."""
+"""The progress bar of commands that read or copy files, on a terminal only."""
 
 import shutil
 import sys
@@ -12,7 +12,7 @@ _LABEL_WIDTH = 22
 
 
 class Progress:
-    """What copying tells: a bar with rate and remaining time on a terminal, else nothing."""
+    """What copying or reading tells: a bar with rate and remaining time, or nothing."""
 
     def __init__(self, show: Callable[[str, int], None]) -> None:
         self._show = show
@@ -26,13 +26,14 @@ class Progress:
     @property
     def watcher(self) -> Watcher:
         """What an Addition is to tell its steps and pieces."""
-        return Watcher(self._before, self._wrote)
+        return Watcher(self._before, self.advance)
 
     def _before(self, step: Step) -> None:
         if step is Step.SYNC_FILE:  # may take as long as the copying did
             self._show("writing to the disk", 0)
 
-    def _wrote(self, count: int) -> None:
+    def advance(self, count: int) -> None:
+        """So many bytes more are done."""
         self._show(self._label, count)
 
 
@@ -53,6 +54,8 @@ def copy_progress(total_bytes: int | None) -> Iterator[Progress]:
         bar.TransferSpeedColumn(),
         bar.TimeRemainingColumn(compact=True),
         console=Console(stderr=True, width=shutil.get_terminal_size().columns),
+        # Results are printed meanwhile: above the bar on a terminal, into a pipe as they are.
+        redirect_stdout=sys.stdout.isatty(),
         transient=True,
         expand=True,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fileserve.operations.catalog_desk import CatalogPlace
 from fileserve.settings import Settings, SettingsError
+from storage.errors import CatalogUnavailable
 
 CATALOG_NAME = "catalog.sqlite"
 KEYS_NAME = "keys"
@@ -56,7 +57,7 @@ def catalog_file(settings: Settings) -> Path | None:
 def catalog_place(settings: Settings) -> CatalogPlace:
     """Where the catalog is for the server; raises SettingsError as state_folder does."""
     file = catalog_file(settings)
-    prepare = partial(made_state_folder, settings) if settings.catalog is None else _nothing
+    prepare = partial(_prepare, settings) if settings.catalog is None else _nothing
     return CatalogPlace(catalog_url(settings), None if file is None else os.fspath(file), prepare)
 
 
@@ -92,6 +93,13 @@ def _refuse_in_root(root: Path, path: Path, setting: str) -> None:
             f"{setting}: {str(path)!r} lies in the served folder; name another place, like "
             "--state-dir FOLDER or FILESERVE_STATE_DIR"
         )
+
+
+def _prepare(settings: Settings) -> None:
+    try:
+        made_state_folder(settings)
+    except SettingsError as error:
+        raise CatalogUnavailable(str(error)) from error
 
 
 def _nothing() -> None:

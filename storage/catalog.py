@@ -40,12 +40,18 @@ class Catalog:
         used now or is of a newer version.
         """
         path = sqlite_path(url)
+        with contextlib.nullcontext() if path is None else held(path):
+            return cls.open_held(url)
+
+    @classmethod
+    def open_held(cls, url: str) -> Self:
+        """As open, for whoever holds the file."""
         engine = make_engine(url)
         try:
-            with contextlib.nullcontext() if path is None else held(path), writing(engine) as made:
-                if path is None:
-                    made.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-                schema.migrate(made)
+            with writing(engine) as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                schema.migrate(connection)
         except BaseException:
             engine.dispose()
             raise
@@ -104,10 +110,13 @@ class Catalog:
             yield from batch
             after = batch[-1].path
 
-    def digests_since(self, revision: int, limit: int) -> list[FileDigest]:
-        """What was written after revision, the newest first and at most limit, without pieces."""
+    def digests_since(self, revision: int, limit: int) -> Iterator[list[FileDigest]]:
+        """What was written after revision, the newest first, at most limit, without pieces.
+
+        In batches of some hundreds, all of one view of the catalog.
+        """
         with reading(self._engine) as connection:
-            return digests.since(connection, revision, limit)
+            yield from digests.since(connection, revision, limit)
 
     def count_digests(self) -> int:
         """Of how many files digests are known."""

@@ -12,6 +12,7 @@ from storage.errors import AlreadyExists, NotFound
 MAX_EVENTS = 100_000
 _EVENTS_BETWEEN_CLEANUPS = 1_000
 _MAX_TEXT = 2_000
+_EXPIRED_LINKS_KEPT_SECONDS = 30 * 86_400
 
 _TOKEN_COLUMNS = [column for column in tokens.c if column.name != "revision"]
 _LINK_COLUMNS = [column for column in links.c if column.name != "revision"]
@@ -48,10 +49,19 @@ def note_token_use(connection: Connection, name: str, now: int) -> None:
 
 def put_link(connection: Connection, revision: int, record: LinkRecord) -> None:
     """Raises AlreadyExists for an id that is known."""
+    _forget_old_links(connection, record.created_at)
     has_id = select(links.c.link_id).where(links.c.link_id == record.link_id)
     if connection.execute(has_id).first() is not None:
         raise AlreadyExists(f"{record.link_id}: there is a link of this id")
     connection.execute(insert(links).values(**asdict(record), revision=revision))
+
+
+def _forget_old_links(connection: Connection, now: int) -> None:
+    """Those that nobody can use and nobody asks for any more, so that lists stay short."""
+    is_old = links.c.expires_at < now - _EXPIRED_LINKS_KEPT_SECONDS
+    old = select(links.c.link_id).where(is_old)
+    connection.execute(delete(deliveries).where(deliveries.c.link_id.in_(old)))
+    connection.execute(delete(links).where(is_old))
 
 
 def all_links(connection: Connection) -> list[LinkRecord]:
@@ -143,15 +153,21 @@ def note_event(
     """Append an event; the oldest beyond MAX_EVENTS go."""
     row = {
         "at": at,
-        "who": who[:_MAX_TEXT],
+        "who": _storable(who),
         "deed": deed,
         "path": path,
-        "detail": detail[:_MAX_TEXT],
+        "detail": _storable(detail),
     }
     done = connection.execute(insert(events).values(row))
     number: int = done.inserted_primary_key[0] if done.inserted_primary_key else 0
     if number % _EVENTS_BETWEEN_CLEANUPS == 0:
         connection.execute(delete(events).where(events.c.number <= number - MAX_EVENTS))
+
+
+def _storable(text: str) -> str:
+    """text as every database takes it: PostgreSQL has no NUL, none has half a surrogate pair."""
+    plain = text[:_MAX_TEXT].replace("\0", "\\0")
+    return plain.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def latest_events(connection: Connection, limit: int, before: int | None) -> list[EventRecord]:

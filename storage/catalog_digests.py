@@ -56,11 +56,13 @@ def below(connection: Connection, path: bytes, after: bytes | None) -> list[File
     ]
 
 
-def since(connection: Connection, revision: int, limit: int) -> list[FileDigest]:
-    """What was written after revision, the newest first and at most limit, without pieces."""
+def since(connection: Connection, revision: int, limit: int) -> Iterator[list[FileDigest]]:
+    """What was written after revision, the newest first, at most limit, without pieces."""
     query = select(*_BUT_PIECES).where(digests.c.revision > revision)
     ordered = query.order_by(digests.c.revision.desc()).limit(limit)
-    return [_record(row) for row in connection.execute(ordered)]
+    streamed = connection.execution_options(yield_per=_BATCH).execute(ordered)
+    for batch in streamed.partitions():
+        yield [_record(row) for row in batch]
 
 
 def count(connection: Connection) -> int:

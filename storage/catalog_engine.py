@@ -10,7 +10,13 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool
 
-from storage.errors import AlreadyExists, CatalogDamaged, CatalogUnavailable, StorageError
+from storage.errors import (
+    AlreadyExists,
+    CatalogDamaged,
+    CatalogUnavailable,
+    NameRefused,
+    StorageError,
+)
 from storage.names import printable
 
 _SQLITE = "sqlite:///"
@@ -69,10 +75,12 @@ def _postgresql_engine(url: str) -> Engine:
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": int(_BUSY_SECONDS),
+                # A machine that is gone says nothing: TCP alone would wait for 15 minutes.
+                "tcp_user_timeout": int(_BUSY_SECONDS * 1000),
                 "options": f"-c lock_timeout={int(_BUSY_SECONDS)}s -c statement_timeout=30s",
             },
         )
-    except exc.ArgumentError as error:
+    except (exc.ArgumentError, ValueError) as error:  # a port that is no number
         raise CatalogUnavailable("catalog: this is no URL of a database") from error
     except ModuleNotFoundError as error:
         raise CatalogUnavailable(
@@ -107,6 +115,8 @@ def translated() -> Iterator[None]:
         raise CatalogUnavailable(f"catalog: {error}") from error
     except sqlite3.Error as error:
         raise _sqlite_error(error) from error
+    except UnicodeEncodeError as error:
+        raise NameRefused(f"catalog: {error.object!r} is no text") from error
 
 
 def _storage_error(error: exc.DBAPIError) -> StorageError:

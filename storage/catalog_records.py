@@ -4,11 +4,12 @@ A path is its segments joined with b"/", as bytes; b"" is the root.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from storage.blob import Fingerprint
 
 Scope = Literal["read", "write", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True, slots=True)

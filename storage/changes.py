@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 
-from storage.atomic import Existing, Target, rename_entry, sync_folder
+from storage.atomic import Target, rename_entry, sync_folder
 from storage.blob import Fingerprint, fingerprint_of
 from storage.errors import (
     AlreadyExists,

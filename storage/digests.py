@@ -6,10 +6,11 @@ say about its members, and would otherwise cost a second reading of the file.
 
 import base64
 import hashlib
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from storage.crc32 import crc32
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -51,7 +52,7 @@ class Digester:
     def update(self, buffer: Buffer) -> None:
         """Add the next piece; large ones are hashed with the interpreter's lock released."""
         self._sha256.update(buffer)
-        self._crc32 = zlib.crc32(buffer, self._crc32)
+        self._crc32 = crc32(buffer, self._crc32)
         self._length += memoryview(buffer).nbytes
 
     def digests(self) -> Digests:

@@ -7,6 +7,7 @@
     ├── NotAFolder            a folder was wanted
     ├── AccessDenied          the operating system forbids it
     ├── AlreadyExists         the name is taken
+    ├── Busy                  somebody else is writing to it now
     ├── Changed               not in the state any more that the caller meant
     ├── NotEmpty              a folder with something in it was to be removed
     ├── OtherFileSystem       a move from one file system to another was asked for
@@ -52,6 +53,10 @@ class AccessDenied(StorageError):
 
 class AlreadyExists(StorageError):
     """The name is taken, and replacing was not asked for."""
+
+
+class Busy(StorageError):
+    """Somebody else is writing to it now."""
 
 
 class Changed(StorageError):

@@ -10,12 +10,20 @@ from dataclasses import dataclass
 from storage.atomic import Existing, Target, link_descriptor, rename_entry, sync_folder
 from storage.beneath import CrossesMount
 from storage.blob import Fingerprint, fingerprint_of
-from storage.errors import AccessDenied, AlreadyExists, Changed, IsFolder, NoSpace, NotAFolder, Unavailable
+from storage.errors import (
+    AccessDenied,
+    AlreadyExists,
+    Changed,
+    IsFolder,
+    NoSpace,
+    NotAFolder,
+    Unavailable,
+)
 from storage.library import explained
 from storage.names import Name
 from storage.pools import BoundedPool, writing_pool
 from storage.routing import Place, Router
-from storage.staging import hold, locked, new_part_segment, open_staging
+from storage.staging import find_staging, hold, locked, new_part_segment, open_staging
 from storage.walk import AtMountPoint
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -47,13 +55,23 @@ class Landing:
         self.pool: BoundedPool = writing_pool() if place is None else place.writers
         self._router = router
         # Under a network root the place has no prefix either.
-        self._prefix = () if place is None else place.prefix
+        self.prefix: tuple[bytes, ...] = () if place is None else place.prefix
 
     @contextlib.contextmanager
     def opened_staging(self) -> Iterator[int]:
         """The staging folder of the mount, made where it is missing; closed at the end."""
-        with self.opened(Name(self._prefix)) as mount_fd, self.explained():
+        with self.opened(Name(self.prefix)) as mount_fd, self.explained():
             staging_fd = open_staging(mount_fd)
+        try:
+            yield staging_fd
+        finally:
+            os.close(staging_fd)
+
+    @contextlib.contextmanager
+    def found_staging(self) -> Iterator[int]:
+        """The staging folder where it was made before; raises NotFound where it was not."""
+        with self.opened(Name(self.prefix)) as mount_fd, self.explained():
+            staging_fd = find_staging(mount_fd)
         try:
             yield staging_fd
         finally:
@@ -74,7 +92,7 @@ class Landing:
 
     def is_beside(self, other: "Landing") -> bool:
         """Whether both lie on one mount."""
-        return self._prefix == other._prefix
+        return self.prefix == other.prefix
 
     def refuse_mounts(self) -> None:
         """Raise AccessDenied where something is mounted in what has the name, or below it.
@@ -88,10 +106,8 @@ class Landing:
 
     def look(self) -> Fingerprint | None:
         """The state of the file that has the name now; raises as publish for what is no file."""
-        if self.nearest != self.name.parent:
-            return None
-        with self.opened(self.nearest) as fd:
-            return self._file_state(fd)
+        with self.opened_nearest() as fd:
+            return self._file_state(fd) if self.nearest == self.name.parent else None
 
     def require_space(self, size: int, keep_free_bytes: int) -> None:
         """Raise NoSpace unless size more bytes leave keep_free_bytes."""
@@ -194,7 +210,7 @@ class Landing:
         """A descriptor of a folder on this mount, for reading and fsync; closed at the end."""
         with self.explained():
             try:
-                fd = self._router.open_within(folder, _FOLDER_FLAGS, self._prefix)
+                fd = self._router.open_within(folder, _FOLDER_FLAGS, self.prefix)
             except NotADirectoryError:
                 raise NotAFolder(f"{folder.display}: is not a folder") from None
         try:

@@ -95,6 +95,11 @@ class LocalStorage:
         if self._is_root_network():
             self.router.treat_root_as_network()
 
+    @property
+    def real_root(self) -> bytes:
+        """The root's path now, without symlinks; asks no file system."""
+        return self.router.root_path
+
     async def start(self) -> None:
         """Watch for mounts that come and go; after a fork, in the running loop."""
         self._table.watch(self.router.forget_vanished)

@@ -36,6 +36,11 @@ def open_staging(mount_fd: int) -> int:
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(STAGING_SEGMENT, 0o700, dir_fd=mount_fd)
+    return find_staging(mount_fd)
+
+
+def find_staging(mount_fd: int) -> int:
+    """As open_staging where it was made before; raises FileNotFoundError where it was not."""
     return os.open(STAGING_SEGMENT, _FOLDER_FLAGS, dir_fd=mount_fd)
 
 

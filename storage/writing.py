@@ -71,13 +71,20 @@ class Writing:
 
         A mount that does not answer, or may not be written, keeps it until the next start.
         """
-        for prefix in ((), *self._router.mount_points()):
-            folder = Name(prefix)
+        for prefix in self.mount_points():
             try:
-                landing = await self._landing(Name((*prefix, _ANY)), folder)
-                await landing.pool.run(partial(_sweep, landing, folder))
+                landing = await self.land_at_top(prefix)
+                await landing.pool.run(partial(_sweep, landing, Name(prefix)))
             except StorageError:
                 continue
+
+    def mount_points(self) -> list[tuple[bytes, ...]]:
+        """Where the root's mount and all below it begin."""
+        return [(), *self._router.mount_points()]
+
+    async def land_at_top(self, prefix: tuple[bytes, ...]) -> Landing:
+        """The landing of some file at the top of the mount at prefix; raises StorageErrors."""
+        return await self._landing(Name((*prefix, _ANY)), Name(prefix))
 
     async def _landing(self, name: Name, folder: Name) -> Landing:
         """The landing of name, whose folder is there; raises NotFound, NotAFolder and others."""

@@ -169,6 +169,7 @@ def _replace(path: Path, text: str) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            _give_to_owner(file.fileno(), path.parent)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -177,3 +178,10 @@ def _replace(path: Path, text: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(draft)
         raise
+
+
+def _give_to_owner(fileno: int, folder: Path) -> None:
+    """After `sudo fileserve link ...` beside a service the key stays the service's."""
+    owner = os.stat(folder)
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.fchown(fileno, owner.st_uid, owner.st_gid)

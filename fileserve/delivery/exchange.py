@@ -10,6 +10,7 @@ from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Scope, Send
 
+from fileserve.access.redaction import redacted_text
 from fileserve.delivery.body import Slice, body_of
 from fileserve.delivery.chunked import chunks
 from fileserve.delivery.outcomes import EndCause, TransferCut
@@ -132,16 +133,20 @@ class Exchange:
             self.cut(EndCause.SHUTDOWN)
             raise
         except Exception:  # noqa: BLE001 - the outermost frame of a request: logged, then answered
-            _log.exception("%s %s failed", self.scope["method"], self.scope["path"])
+            _log.exception("%s %s failed", self.scope["method"], self._shown_path)
             await self._fail()
         else:
             if not self.is_ended:
-                _log.error("%s %s was not answered", self.scope["method"], self.scope["path"])
+                _log.error("%s %s was not answered", self.scope["method"], self._shown_path)
                 await self._fail()
         finally:
             # The scope holds this exchange: without the cycle it is freed at once, not by the
             # garbage collector.
             self.scope["extensions"].pop(EXCHANGE_EXTENSION, None)
+
+    @property
+    def _shown_path(self) -> str:
+        return redacted_text(self.scope["path"])
 
     async def _fail(self) -> None:
         """Answer 500 if nothing was answered yet; otherwise cut."""

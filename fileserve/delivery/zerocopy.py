@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from fileserve.access.redaction import redacted
 from fileserve.delivery.crowd import TURNED_AWAY_AT_ONCE, refuse_for_load, warn_of_crowd
 from fileserve.delivery.direct import AnswerAtOnce, DirectExchange, direct_exchange
 from fileserve.delivery.exchange import Exchange
@@ -223,7 +224,8 @@ class ZeroCopyProtocol(asyncio.Protocol):
         try:
             exchange = self._direct_exchange(head)
         except Exception:  # noqa: BLE001 - a fault of ours: logged, and answered the ordinary way
-            _log.exception("%r could not be answered at once", head.target.raw_path)
+            shown = redacted(head.target.raw_path)
+            _log.exception("%r could not be answered at once", shown)
             exchange = None
         if exchange is None:
             self._begin(head)

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fileserve.operations.catalog_snapshot import KnownFileDigests, Snapshot
-from storage.catalog_records import LinkRecord, TokenRecord
+from storage.catalog_records import FileDigest, LinkRecord, TokenRecord
 from storage.errors import CatalogDamaged, CatalogUnavailable, StorageError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Presence(Enum):
 class CatalogPlace:
     """Where the catalog is: the URL of its database, and its file where it is SQLite.
 
-    prepare makes the folder of the file.
+    prepare makes the folder of the file, or raises CatalogUnavailable.
     """
 
     url: str
@@ -75,8 +75,10 @@ class CatalogDesk:
         self._next_look = 0.0
         self._is_well = True
         self._is_damaged = False
+        self._closed_until = 0.0
         self._thread: threading.Thread | None = None
-        self._looked = threading.Event()
+        self._looked: Future[None] = Future()
+        self._ended: Future[None] = Future()
 
     @property
     def tokens(self) -> Mapping[bytes, TokenRecord]:
@@ -94,18 +96,19 @@ class CatalogDesk:
             return
         self._thread = threading.Thread(target=self._work, name="catalog", daemon=True)
         self._thread.start()
-        await asyncio.to_thread(self._looked.wait, _START_SECONDS)
+        await asyncio.wait([asyncio.wrap_future(self._looked)], timeout=_START_SECONDS)
 
     async def close(self) -> None:
         """End when what was submitted is written, or when that takes too long."""
         if self._thread is None:
             return
-        thread, self._thread = self._thread, None
+        self._thread = None
         try:
             self._queue.put_nowait(None)
         except queue.Full:
+            _log.error("catalog: too much waits for it to be written before the end")
             return
-        await asyncio.to_thread(thread.join, _CLOSE_SECONDS)
+        await asyncio.wait([asyncio.wrap_future(self._ended)], timeout=_CLOSE_SECONDS)
 
     async def ask(self, question: "Callable[[Catalog], T]", seconds: float) -> T:
         """What question answers in the thread; makes the catalog where there is none.
@@ -116,7 +119,7 @@ class CatalogDesk:
 
         def work(catalog: "Catalog") -> None:
             if not future.set_running_or_notify_cancel():
-                return
+                return  # nobody waits any more
             try:
                 answer = question(catalog)
             except BaseException as error:
@@ -144,6 +147,16 @@ class CatalogDesk:
         except CatalogUnavailable as error:
             self._fell_ill(error)
 
+    def note_event(self, who: str, deed: str, path: bytes | None = None, detail: str = "") -> None:
+        """Write down who does what now, for `fileserve events`."""
+        now = int(time.time())
+        self.submit(lambda catalog: catalog.note_event(now, who, deed, path, detail))
+
+    def put_digest(self, record: FileDigest) -> None:
+        """Remember a digest at once here, and soon in the catalog."""
+        self.digests.put(record)
+        self.submit(lambda catalog: catalog.put_digests([record]))
+
     def _enqueue(self, task: _Task) -> None:
         if self._thread is None:
             raise CatalogUnavailable("catalog: this server has none")
@@ -155,7 +168,7 @@ class CatalogDesk:
     def _work(self) -> None:
         """What the thread does, until it is told to end."""
         self._look()
-        self._looked.set()
+        self._looked.set_result(None)
         while True:
             try:
                 task = self._queue.get(timeout=max(self._next_look - time.monotonic(), 0.01))
@@ -168,11 +181,13 @@ class CatalogDesk:
             if time.monotonic() >= self._next_look:
                 self._look()
         self._let_go()
+        self._ended.set_result(None)
 
     def _do(self, task: _Task) -> None:
         try:
             catalog = self._catalog or self._open()
         except StorageError as error:
+            self._fell_ill(error)
             task.refuse(error)
             return
         try:
@@ -193,6 +208,7 @@ class CatalogDesk:
                 self._let_go()
             if self._catalog is None and not self._is_expected():
                 self._next_look = time.monotonic() + SEARCH_SECONDS
+                self._forget()
                 return
             self._follow(self._catalog or self._open())
         except CatalogUnavailable as error:
@@ -217,26 +233,25 @@ class CatalogDesk:
         self._snapshot = self._snapshot.followed(catalog, revision)
 
     def _open(self) -> "Catalog":
-        """Raises CatalogUnavailable."""
-        from storage.catalog_repair import (  # noqa: PLC0415 - SQLAlchemy, 20 MiB
-            open_or_renew,
-            set_aside,
-        )
+        """Raises CatalogUnavailable, for some seconds without another try."""
+        if time.monotonic() < self._closed_until:
+            raise CatalogUnavailable("catalog: it did not open a moment ago")
+        self._closed_until = time.monotonic() + SEARCH_SECONDS
+        # SQLAlchemy: 20 MiB, which a server without a catalog does not need.
+        from storage.catalog_repair import Remembered, open_or_renew, renew  # noqa: PLC0415
 
-        place = self._place
-        if place is None:
+        if self._place is None:
             raise CatalogUnavailable("catalog: this server has none")
-        try:
-            place.prepare()
-        except Exception as error:
-            raise CatalogUnavailable(f"catalog: {error}") from error
-        found_broken = set_aside(place.url) if self._is_damaged else None
-        self._is_damaged = False
-        self._catalog, aside = open_or_renew(place.url)
-        if aside := aside or found_broken:
+        self._place.prepare()
+        held = Remembered(tuple(self.tokens.values()), tuple(self.links.values()))
+        open_catalog = renew if self._is_damaged else open_or_renew
+        self._catalog, aside = open_catalog(self._place.url, held)
+        if aside is not None:
             _log.error("the catalog was broken; a new one is begun, the old one is %s", aside)
+        self._is_damaged = False
+        self._closed_until = 0.0
         self._opened_file = self._file_now()
-        self._snapshot = Snapshot()
+        self._snapshot = Snapshot(-1, self.tokens, {})
         self.digests.clear()
         return self._catalog
 
@@ -244,6 +259,10 @@ class CatalogDesk:
         if self._catalog is not None:
             self._catalog.close()
         self._catalog = None
+
+    def _forget(self) -> None:
+        self._snapshot = Snapshot()
+        self.digests.clear()
 
     def _file_now(self) -> tuple[int, int] | None:
         """Which file lies in the place of the catalog; None for none, or another database."""

@@ -1,5 +1,7 @@
 """What a server holds in memory of its catalog: tokens, links, and the newest digests."""
 
+import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 # 550 bytes each: 28 MB when full.
 MAX_DIGESTS = 50_000
 _MAX_ASKED = 10_000
+# After some hundreds of records: a thread that computes leaves the event loop no time.
+_PAUSE_SECONDS = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Snapshot:
 
 
 class KnownFileDigests:
-    """A bounded memory of digests by path; the event loop reads it, the catalog's thread writes.
+    """A bounded memory of digests by path; any thread may read it or add to it.
 
     A digest that was forgotten in the catalog may stay: its fingerprint fits no other file.
     """
@@ -46,6 +50,7 @@ class KnownFileDigests:
     ) -> None:
         self._submit = submit
         self._max_known = max_known
+        self._writing = threading.Lock()
         self._known: dict[bytes, FileDigest] = {}
         # Only then may the catalog know more than this memory.
         self._is_partial = False
@@ -65,15 +70,21 @@ class KnownFileDigests:
 
     def put(self, record: FileDigest) -> None:
         """Remember a digest that is being written to the catalog, or comes from it."""
-        self._known.pop(record.path, None)
-        self._known[record.path] = record if record.pieces is None else replace(record, pieces=None)
-        if len(self._known) > self._max_known:
-            self._is_partial = True
-            del self._known[next(iter(self._known))]
+        with self._writing:
+            self._known.pop(record.path, None)
+            self._known[record.path] = (
+                record if record.pieces is None else replace(record, pieces=None)
+            )
+            if len(self._known) > self._max_known:
+                self._is_partial = True
+                del self._known[next(iter(self._known))]
 
     def take(self, catalog: "Catalog", revision: int) -> None:
         """Remember what the catalog got after revision, as far as there is room."""
-        newest = catalog.digests_since(revision, self._max_known)
+        newest: list[FileDigest] = []
+        for batch in catalog.digests_since(revision, self._max_known):
+            newest.extend(batch)
+            time.sleep(_PAUSE_SECONDS)
         if len(newest) == self._max_known:
             self._is_partial = True
         for record in reversed(newest):
@@ -82,7 +93,8 @@ class KnownFileDigests:
 
     def clear(self) -> None:
         """Forget everything: the catalog is another one."""
-        self._known, self._asked, self._is_partial = {}, set(), False
+        with self._writing:
+            self._known, self._asked, self._is_partial = {}, set(), False
 
     def _ask(self, path: bytes) -> None:
         if len(self._asked) >= _MAX_ASKED:

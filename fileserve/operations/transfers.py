@@ -7,6 +7,7 @@ from typing import Protocol
 
 from starlette.types import Message, Scope, Send
 
+from fileserve.access.redaction import redacted
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 
@@ -59,7 +60,7 @@ class Transfer:
         # Empty where the peer has no address: a Unix socket.
         self.client = client
         self.method = method
-        # Still percent-encoded.  Without the query: that may hold a secret.
+        # Still percent-encoded.  Without the query and without tokens: those are secrets.
         self.target = target
         self.range_field = range_field
         self.status: int | None = None
@@ -74,7 +75,7 @@ class Transfer:
         transfer = cls(
             client[0] if client else "",
             scope["method"],
-            scope.get("raw_path") or scope["path"].encode("utf-8"),
+            redacted(scope.get("raw_path") or scope["path"].encode("utf-8")),
             range_field(scope["headers"]),
         )
         transfer.exchange = (scope.get("extensions") or {}).get(EXCHANGE_EXTENSION)

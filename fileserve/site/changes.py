@@ -1,5 +1,6 @@
 """Everything that changes the served folder: the ASGI application of its methods."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from starlette.types import Receive, Scope, Send
@@ -32,12 +33,13 @@ from storage.local import LocalStorage
 from storage.names import Name, RequestedPath, parse_request_path
 from storage.writing import Writing
 
-CHANGING_METHODS = ("PUT", "POST", "DELETE", "MOVE")
 _Answer = Callable[[RequestedPath, Scope, Receive, Send], Awaitable[None]]
 
 
 class Changes:
-    """Answers PUT, POST, DELETE and MOVE, for visitors whom the gate let through."""
+    """Answers the methods that change something, for visitors whom the gate let through."""
+
+    methods = frozenset(("PUT", "POST", "DELETE", "MOVE"))
 
     def __init__(self, settings: Settings, storage: LocalStorage, desk: CatalogDesk) -> None:
         self._public_url = settings.public_url
@@ -49,6 +51,7 @@ class Changes:
             settings.upload_limit_bytes,
             settings.upload_keep_free_bytes,
         )
+        self._sweeping: asyncio.Task[None] | None = None
         self._answers: dict[str, _Answer] = {
             "PUT": self.uploads.put,
             "POST": Forms(self.uploads).post,
@@ -56,8 +59,12 @@ class Changes:
             "MOVE": self._move,
         }
 
+    def start(self) -> None:
+        """Tidy up after writers that were killed; in the running loop, after a fork."""
+        self._sweeping = asyncio.create_task(self.writing.sweep())
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request with one of CHANGING_METHODS."""
+        """Answer one request with one of methods."""
         try:
             requested = parse_request_path(path_below(scope))
             await self._answers[scope["method"]](requested, scope, receive, send)

@@ -125,9 +125,7 @@ def fields_of(scope: Scope, arrived: Arrived) -> tuple[Field, ...]:
     )
 
 
-async def send_json(
-    send: Send, status: int, members: object, fields: Iterable[Field] = ()
-) -> None:
+async def send_json(send: Send, status: int, members: object, fields: Iterable[Field] = ()) -> None:
     """Answer a program."""
     content = json.dumps(members).encode("ascii") + b"\n"
     head: Sequence[Field] = [

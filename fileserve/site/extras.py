@@ -15,6 +15,7 @@ from fileserve.site.follow import send_follow
 from fileserve.site.following import FollowLimits
 from fileserve.site.manifests import ManifestSources, send_manifest
 from fileserve.site.view import send_view
+from fileserve.site.visitors import page_fields, visitor_of
 from fileserve.site.webvtt import send_webvtt
 from storage.blob import Blob
 from storage.known_digests import Hasher, KnownDigests
@@ -30,6 +31,7 @@ class Extras:
 
     def __init__(self, settings: Settings, storage: LocalStorage) -> None:
         self.stopping = asyncio.Event()
+        self._settings = settings
         self._storage = storage
         self._sources = ManifestSources(storage, Hasher(KnownDigests()), settings.public_url)
         self._follow_limits = FollowLimits(settings.follow_idle_seconds)
@@ -69,7 +71,9 @@ class Extras:
         asked = _first_values(scope["query_string"])
         storage = self._storage
         if "view" in asked:
-            await send_view(scope, receive, send, storage, name, fields)
+            visitor = visitor_of(scope, name, self._settings)
+            fields = [*fields, *page_fields(self._settings)]
+            await send_view(scope, receive, send, storage, name, fields, visitor)
         elif "vtt" in asked:
             await send_webvtt(scope, receive, send, storage, name, fields)
         elif "follow" in asked:

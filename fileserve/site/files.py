@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from starlette.types import Receive, Scope, Send
 
+from fileserve.access.visit import visit_of
 from fileserve.delivery.plan import (
     Description,
     Field,
@@ -30,6 +31,8 @@ from fileserve.site.cors import cors_fields
 from fileserve.site.extras import Extras
 from fileserve.site.listing import send_listing
 from fileserve.site.manifests import manifest_links
+from fileserve.site.offload import Offload, is_for_the_front, without_conditions
+from fileserve.site.visitors import page_fields, visitor_of
 from storage.blob import Blob, Fingerprint
 from storage.errors import AccessDenied, IsFolder, NameRefused, NotFound, StorageError
 from storage.local import LocalStorage
@@ -41,6 +44,7 @@ _READING = {b"GET": "GET", b"HEAD": "HEAD"}
 _NO_ROBOTS: Field = (b"x-robots-tag", b"noindex, nofollow")
 INDEX_NAME = b"index.html"
 _ALLOW: Field = (b"allow", b"GET, HEAD, OPTIONS")
+_ALLOW_CHANGES: Field = (b"allow", b"GET, HEAD, OPTIONS, PUT, POST, DELETE, MOVE")
 # Scripts of a served page would run as this site; in a sandbox they have no origin and do not run.
 _SANDBOX: Field = (b"content-security-policy", b"sandbox")
 # Where folders are sites, scripts run, but still without this site's origin.
@@ -56,12 +60,14 @@ class FileSite:
     def __init__(self, settings: Settings, storage: LocalStorage) -> None:
         self._settings = settings
         self._storage = storage
+        self._offload = Offload.of_setting(settings.offload, storage.real_root)
         self._has_cors = bool(settings.cors_origins)
         self._index = INDEX_NAME if settings.index else None
         self._sandbox = _SITE_SANDBOX if settings.index else _SANDBOX
         self.extras = Extras(settings, storage)
         # A search engine that obeys would otherwise fetch every file, and every archive of them.
         self._robots: tuple[Field, ...] = () if settings.robots == "allow" else (_NO_ROBOTS,)
+        self._page_fields = page_fields(settings)
         self._control: tuple[Field, ...] = (
             (b"cache-control", settings.cache_control.encode("latin-1")),
             (b"x-content-type-options", b"nosniff"),
@@ -100,7 +106,7 @@ class FileSite:
         The caller closes the Blob.  None for everything else: __call__ answers it.
         """
         method, target = request.method, request.target
-        if target.query or method not in _READING:
+        if target.query or method not in _READING or self._offload is not None:
             return None
         try:
             requested = parse_request_path(target.raw_path)
@@ -126,8 +132,18 @@ class FileSite:
             if await self.extras.send_of_file(scope, receive, send, name, blob, fields):
                 return
         disposition = _disposition(scope["query_string"])
-        plan = self._plan(blob, name, disposition, scope["method"], scope["headers"])
+        plan = self._offloaded(blob, name, disposition, scope) or self._plan(
+            blob, name, disposition, scope["method"], scope["headers"]
+        )
         await transfer(plan, scope, receive, send)
+
+    def _offloaded(self, blob: Blob, name: Name, disposition: str, scope: Scope) -> Plan | None:
+        """The answer that has the server in front send blob; None where we do."""
+        if self._offload is None or not is_for_the_front(visit_of(scope).link):
+            return None
+        asked = without_conditions(scope["headers"])
+        plan = self._plan(blob, name, disposition, scope["method"], asked)
+        return self._offload.instead_of(plan, blob)
 
     def _plan(
         self,
@@ -182,8 +198,9 @@ class FileSite:
                 async with self._opened(name.child(self._index)) as blob:
                     await self._send_file(blob, name.child(self._index), scope, receive, send)
                 return
-        fields = [*cors, *manifest_links(), *self._robots]
-        await send_listing(scope, receive, send, self._storage, name, fields)
+        fields = [*cors, *manifest_links(), *self._robots, *self._page_fields]
+        visitor = visitor_of(scope, name, self._settings)
+        await send_listing(scope, receive, send, self._storage, name, fields, visitor)
 
     @asynccontextmanager
     async def _opened(self, name: Name) -> AsyncGenerator[Blob, None]:
@@ -200,11 +217,12 @@ class FileSite:
 
     async def _send_no_content(self, scope: Scope, send: Send) -> None:
         """Answer OPTIONS with what is allowed, and every other method with 405."""
+        allow = _ALLOW_CHANGES if self._settings.writable else _ALLOW
         if scope["method"] != "OPTIONS":
-            detail = "Files and folders are read with GET and HEAD."
-            await self._refuse(scope, send, problem(405, detail, _ALLOW))
+            detail = "This cannot be done here; the Allow field tells what can."
+            await self._refuse(scope, send, problem(405, detail, allow))
             return
-        fields = [_ALLOW, *self._cors(scope)]
+        fields = [allow, *self._cors(scope)]
         await send({"type": "http.response.start", "status": 204, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
 

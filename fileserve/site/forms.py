@@ -121,7 +121,7 @@ class _FormReading:
                 self._text = self._texts[field] = bytearray()
             case PartBegin(_, b""):
                 self._text = None  # no file was chosen
-            case PartBegin(_, file_name):
+            case PartBegin(_, bytes(file_name)):
                 self._text = None
                 await self._begin_file(file_name)
             case PartPiece(content) if self._pipe is not None:

@@ -34,6 +34,7 @@ from fileserve.site.listing_query import Form, ListingQuery, QueryRefused, parse
 from fileserve.site.listing_rows import CsvListing, NdjsonListing, TextListing
 from fileserve.site.pages import PAGE_POLICY
 from fileserve.site.searching import Piece, SearchLimits, pieces_of
+from fileserve.site.visitors import STRANGER, Visitor
 from storage.descending import Part
 from storage.errors import StorageError
 from storage.folders import BATCH_ENTRIES
@@ -43,9 +44,9 @@ from storage.names import Name
 # About 0.6 ms of making rows: as long as other transfers wait for each listing that is made.
 _ROWS_PER_PIECE = 100
 _TAG_BYTES = 16
+# The page is made by itself: it alone is for a visitor.
 _FORMS: Mapping[Form, Callable[[Name, str, Shown], ListingForm]] = MappingProxyType(
     {
-        Form.HTML: PageListing,
         Form.JSON: JsonListing,
         Form.NDJSON: NdjsonListing,
         Form.CSV: CsvListing,
@@ -64,6 +65,7 @@ async def send_listing(  # noqa: PLR0917 - three of them are ASGI's own
     storage: LocalStorage,
     name: Name,
     extra_fields: Sequence[Field] = (),
+    visitor: Visitor = STRANGER,
 ) -> None:
     """Answer GET or HEAD of the folder name, extra_fields (CORS) among the response fields.
 
@@ -76,7 +78,7 @@ async def send_listing(  # noqa: PLR0917 - three of them are ASGI's own
     except QueryRefused as error:
         await reply.refuse(problem(400, str(error)))
         return
-    form = _FORMS[asked.form](name, scope.get("root_path", ""), asked.shown)
+    form = _form_of(name, scope.get("root_path", ""), asked, visitor)
     async with aclosing(pieces_of(storage, name, asked, _LIMITS)) as pieces:
         try:
             # Before the head goes out, because this is where a folder turns out to be unreadable.
@@ -90,6 +92,12 @@ async def send_listing(  # noqa: PLR0917 - three of them are ASGI's own
                 await reply.send_whole(form.content_type, [text async for text in texts])
             else:
                 await reply.stream(form.content_type, texts)
+
+
+def _form_of(name: Name, root_path: str, asked: ListingQuery, visitor: Visitor) -> ListingForm:
+    if asked.form is Form.HTML:
+        return PageListing(name, root_path, asked.shown, visitor)
+    return _FORMS[asked.form](name, root_path, asked.shown)
 
 
 @dataclass(frozen=True, slots=True)

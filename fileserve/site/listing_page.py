@@ -20,6 +20,7 @@ from fileserve.site.listing_entries import (
 )
 from fileserve.site.pages import template
 from fileserve.site.readme import Readme, load_readme, readme_rank
+from fileserve.site.visitors import STRANGER, Visitor
 from storage.local import Entry, EntryKind, LocalStorage
 from storage.names import Name, printable
 from storage.ordering import Direction, SortKey
@@ -102,10 +103,17 @@ class PageListing:
 
     content_type = "text/html; charset=utf-8"
 
-    def __init__(self, folder: Name, root_path: str, shown: Shown | None = None) -> None:
+    def __init__(
+        self,
+        folder: Name,
+        root_path: str,
+        shown: Shown | None = None,
+        visitor: Visitor = STRANGER,
+    ) -> None:
         self._folder = folder
         self._root_path = root_path
         self._shown = shown or Shown()
+        self._visitor = visitor
         self._totals = _Totals()
         self._readme_entry: Entry | None = None
         self._readme: Readme | None = None
@@ -115,9 +123,10 @@ class PageListing:
         """Up to the search field; the table begins with the first row."""
         return template("listing_head.html").render(
             label=folder_label(self._folder),
-            crumbs=crumbs_above(self._folder),
+            crumbs=crumbs_above(self._folder, self._visitor.hidden_depth),
             root_path=self._root_path,
             query=self._shown.query,
+            visitor=self._visitor,
         )
 
     def rows(self, entries: Sequence[Entry]) -> str:
@@ -153,6 +162,7 @@ class PageListing:
             notices=self._notices,
             query=self._shown.query,
             readme=self._readme,
+            visitor=self._visitor,
         )
 
     def _group(self, path: str, way: str, entries: Sequence[Entry]) -> str:
@@ -166,7 +176,7 @@ class PageListing:
 
     def _opening(self) -> str:
         return template("listing_table.html").render(
-            query=self._shown.query, columns=[*self._columns()]
+            query=self._shown.query, columns=[*self._columns()], visitor=self._visitor
         )
 
     def _columns(self) -> Iterator[_Column]:
@@ -189,11 +199,12 @@ def folder_label(folder: Name) -> str:
     return printable(folder.last) or ROOT_LABEL
 
 
-def crumbs_above(folder: Name) -> list[Crumb]:
-    """The folders above, from the root down."""
+def crumbs_above(folder: Name, hidden_depth: int = 0) -> list[Crumb]:
+    """The folders above, from the root down, without the first hidden_depth."""
     count = len(folder.segments)
     labels = (ROOT_LABEL, *map(printable, folder.segments[:-1]))
-    return [Crumb(label, "../" * (count - depth)) for depth, label in enumerate(labels[:count])]
+    crumbs = [Crumb(label, "../" * (count - depth)) for depth, label in enumerate(labels[:count])]
+    return crumbs[hidden_depth:]
 
 
 def _row(path: str, way: str, entry: Entry) -> str:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from fileserve.access.asking import asked_in
-from fileserve.access.gate import BEARER, Gate
+from fileserve.access.gate import BASIC, BEARER, Gate
 from fileserve.access.origins import Address, Line, line_of
 from fileserve.access.sessions import SESSION_SECONDS, session_cookie, session_value
 from fileserve.access.tokens import KnownToken
@@ -53,11 +53,14 @@ class Refusal:
         """Answer without having looked at anything but the request."""
         refusal = self._refusal
         if refusal.status == HTTPStatus.UNAUTHORIZED and _wants_page(scope):
-            response = login_page(scope, self._settings, _address_of(scope), "")
+            response = login_page(scope, self._settings, address_of(scope), "")
             await response(scope, receive, send)
             return
-        cors = cors_fields(self._settings, scope["method"], scope["headers"])
-        await send_problem(scope, send, replace(refusal, fields=(*refusal.fields, *cors)))
+        fields = [*refusal.fields, *cors_fields(self._settings, scope["method"], scope["headers"])]
+        if _is_script(scope):
+            # For Basic, browsers would open a window of their own in the midst of an upload.
+            fields = [field for field in fields if field != BASIC]
+        await send_problem(scope, send, replace(refusal, fields=tuple(fields)))
 
 
 class SignIn:
@@ -137,6 +140,14 @@ def login_page(
     return response
 
 
+def _is_script(scope: Scope) -> bool:
+    """Whether a script in a browser asks; where the line is plain, only ours say so."""
+    fields = dict(scope["headers"])
+    return (
+        b"x-requested-with" in fields or fields.get(b"sec-fetch-mode", b"navigate") != b"navigate"
+    )
+
+
 def _wants_page(scope: Scope) -> bool:
     """Whether a browser navigates here, or sends a form: what it shows then is a page."""
     accept = b", ".join(value for key, value in scope["headers"] if key == b"accept")
@@ -145,8 +156,8 @@ def _wants_page(scope: Scope) -> bool:
     return preferred(accept.decode("latin-1"), _OFFERS) == "text/html"
 
 
-def _address_of(scope: Scope) -> str:
-    """Where to go after the login: here again; after a form, to its page."""
+def address_of(scope: Scope) -> str:
+    """Where to go after the login, a path and its query: here again; after a form, to its page."""
     path: str = (scope.get("raw_path") or b"/").decode("latin-1")
     query = scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query and scope["method"] == "GET" else path

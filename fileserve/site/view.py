@@ -12,10 +12,11 @@ from fileserve.problems import Field
 from fileserve.site.appearance import Family, Size, family_of_file, size_in_words
 from fileserve.site.characters import Extent, decode_text, is_binary
 from fileserve.site.listing_entries import quoted, rfc3339
-from fileserve.site.listing_page import crumbs_above, folder_label
+from fileserve.site.listing_page import Crumb, crumbs_above, folder_label
 from fileserve.site.neighbours import Neighbours, Subtitles, find_neighbours
 from fileserve.site.pages import PAGE_POLICY, template
 from fileserve.site.unvalidated import is_settled
+from fileserve.site.visitors import STRANGER, Visitor
 from storage.blob import Blob
 from storage.local import LocalStorage
 from storage.names import Name, printable
@@ -78,6 +79,7 @@ async def send_view(  # noqa: PLR0917 - three of them are ASGI's own
     storage: LocalStorage,
     name: Name,
     fields: Sequence[Field] = (),
+    visitor: Visitor = STRANGER,
 ) -> None:
     """Answer GET or HEAD of the view page of the file name, fields (control) among the others.
 
@@ -90,11 +92,13 @@ async def send_view(  # noqa: PLR0917 - three of them are ASGI's own
         text = await _text_of(blob, name)
     finally:
         await blob.close()
-    neighbours = await find_neighbours(storage, name)
+    # Who may see this file alone is not told what lies beside it.
+    is_alone = visitor.hidden_depth > len(name.parent.segments)
+    neighbours = Neighbours() if is_alone else await find_neighbours(storage, name)
     if await is_settled(scope, send, fields):
         return
     view = _view_of(name, blob, text, neighbours)
-    content = render_view(name, view, scope.get("root_path", "")).encode("utf-8")
+    content = render_view(name, view, scope.get("root_path", ""), visitor).encode("utf-8")
     length = (b"content-length", b"%d" % len(content))
     await send(
         {
@@ -107,14 +111,23 @@ async def send_view(  # noqa: PLR0917 - three of them are ASGI's own
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def render_view(name: Name, view: View, root_path: str) -> str:
+def render_view(name: Name, view: View, root_path: str, visitor: Visitor) -> str:
     """The page for view, of the file name (pure)."""
     return template("view.html").render(
         view=view,
-        folder=folder_label(name.parent),
-        crumbs=[*crumbs_above(name.parent)],
+        crumbs=_crumbs_of(name, visitor),
         root_path=root_path,
+        visitor=visitor,
     )
+
+
+def _crumbs_of(name: Name, visitor: Visitor) -> list[Crumb]:
+    """The folder it lies in and those above, as far as the visitor may know of them."""
+    folder = name.parent
+    if visitor.hidden_depth > len(folder.segments):
+        return []
+    above = crumbs_above(folder, visitor.hidden_depth)
+    return [*above, Crumb(folder_label(folder), "./")]
 
 
 async def _text_of(blob: Blob, name: Name) -> Text | None:

@@ -21,6 +21,7 @@ from fileserve.operations.shutdown import ExitCode
 
 SOON_SECONDS = 30.0
 UNITS = [REPOSITORY / "systemd" / "fileserve.service", REPOSITORY / "systemd" / "fileserve.socket"]
+WRITABLE = REPOSITORY / "systemd" / "writable.conf"
 MOST_EXPOSURE = 1.5
 
 
@@ -65,8 +66,22 @@ def test_service_is_exposed_as_little_as_promised() -> None:
     assert float(level[1]) <= MOST_EXPOSURE
 
 
+def test_the_sandbox_stays_closed_when_uploads_are_allowed(tmp_path: Path) -> None:
+    service = tmp_path / UNITS[0].name
+    # systemd appends a drop-in to the unit, section by section.
+    service.write_text(f"{UNITS[0].read_text()}\n{WRITABLE.read_text()}")
+    verified = analyze("verify", "--man=no", service, UNITS[1])
+    assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+    judged = analyze("security", "--offline=yes", service)
+    level = re.search(r"Overall exposure level for \S+: ([0-9.]+)", judged.stdout)
+    assert level is not None, judged.stderr
+    assert float(level[1]) <= MOST_EXPOSURE
+
+
 # Which calls the service lives by, and what would break without them.
 NEEDED_CALLS = ["openat2", "statx", "sendfile", "preadv2", "prlimit64", "epoll_pwait", "clone3"]
+# For uploads and their locks, and the catalog's.
+NEEDED_CALLS += ["linkat", "renameat2", "fsync", "fdatasync", "fallocate", "flock", "pwritev2"]
 
 
 @pytest.mark.parametrize("call", NEEDED_CALLS)

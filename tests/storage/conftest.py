@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from storage.catalog import Catalog
+from tests.storage.postgresql import PostgreSQL, running_postgresql
+
 
 @pytest.fixture(params=["openat2", "walk"])
 def opener(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -79,3 +82,26 @@ def exchange(one: bytes, other: bytes) -> None:
     if libc.renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL of the tests' own; loudly skipped where it is not installed."""
+    with running_postgresql() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The test runs twice: with a new SQLite file, and with a new PostgreSQL database."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/catalog.sqlite"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.new_url()
+
+
+@pytest.fixture
+def catalog(catalog_url: str) -> Iterator[Catalog]:
+    """An empty catalog, in SQLite and in PostgreSQL."""
+    with Catalog.open(catalog_url) as opened:
+        yield opened

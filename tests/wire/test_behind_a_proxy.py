@@ -4,99 +4,17 @@ import contextlib
 import hashlib
 import http.client
 import os
-import re
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running_server import REPOSITORY, RunningServer, running_server
+from running_server import RunningServer, running_server
 
-SOON_SECONDS = 30.0
+from tests.wire.fronts import SOON_SECONDS, caddy_command, free_port, nginx_command, proxy
+
 FILE_BYTES = (24 << 20) + 1
 STRANGE_NAME = b"a %2F;?#+\xff.bin"
 STRANGE_PATH = "/a%20%252F%3B%3F%23+%FF.bin"
-
-
-def documented(name: str) -> str:
-    """The configuration in docs/name.md."""
-    text = (REPOSITORY / "docs" / f"{name}.md").read_text()
-    block = re.search(rf"```{name}\n(.*?)```", text, re.DOTALL)
-    assert block is not None
-    return block[1]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def put(text: str, *replacements: tuple[str, str]) -> str:
-    for old, new in replacements:
-        assert old in text, f"the documentation does not say {old!r} any more"
-        text = text.replace(old, new)
-    return text
-
-
-def nginx_command(folder: Path, server: RunningServer, port: int) -> list[str]:
-    site = put(
-        documented("nginx"),
-        ("server 127.0.0.1:8000;", f"server {server.host}:{server.port};"),
-        ("listen 80;", f"listen 127.0.0.1:{port};"),
-    )
-    temporary = "".join(
-        f"{kind}_temp_path {folder}/{kind};\n"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (folder / "nginx.conf").write_text(
-        f"daemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log stderr;\n"
-        f"events {{}}\nhttp {{\naccess_log off;\n{temporary}{site}}}\n"
-    )
-    return [_program("nginx"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
-
-
-def caddy_command(folder: Path, server: RunningServer, port: int) -> list[str]:
-    site = put(
-        documented("caddy"),
-        ("127.0.0.1:8000", f"{server.host}:{server.port}"),
-        ("files.example.org {", f"http://127.0.0.1:{port} {{"),
-    )
-    (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n}}\n{site}")
-    return [_program("caddy"), "run", "--config", str(folder / "Caddyfile")]
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
-
-
-@contextlib.contextmanager
-def proxy(command: list[str], folder: Path, port: int) -> Iterator[None]:
-    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env={**os.environ, **home})
-    try:
-        deadline = time.monotonic() + SOON_SECONDS
-        while True:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, f"{command[0]} ended"
-            assert time.monotonic() < deadline, f"{command[0]} does not listen"
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(SOON_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 @pytest.mark.parametrize("make_command", [nginx_command, caddy_command], ids=["nginx", "caddy"])

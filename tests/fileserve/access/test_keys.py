@@ -1,5 +1,6 @@
 """The key file: made once, rotated, forgotten, and never half written or readable by others."""
 
+import os
 import threading
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def test_nobody_but_the_owner_can_read_the_file(tmp_path: Path) -> None:
     signing_key(tmp_path, Purpose.LINK)
     rotate_key(tmp_path, Purpose.LINK)
     assert (tmp_path / KEYS_FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root can give files away")
+def test_a_key_that_root_makes_belongs_to_whom_the_folder_belongs(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65_534, 65_533)
+    signing_key(tmp_path, Purpose.LINK)
+    status = (tmp_path / KEYS_FILE).stat()
+    assert (status.st_uid, status.st_gid) == (65_534, 65_533)
 
 
 def test_a_rotated_key_signs_and_the_old_one_still_verifies(tmp_path: Path) -> None:

@@ -3,20 +3,21 @@
 import { linesForFile, linesForFolder, localName } from "./commands.js";
 import { toggleMenu } from "./menu.js";
 import { bindSwitch, isTaken, lettersAct } from "./shortcuts.js";
-import { sortRows } from "./sorting.js";
+import { humanSize } from "./sizes.js";
+import { forgetArrival, sortRows } from "./sorting.js";
 
 const table = document.querySelector("table[role=table]");
 const field = document.querySelector("#search");
 const status = document.querySelector("#status");
-const totals = document.querySelector(".totals");
-const allTotals = totals?.textContent;
+const totals = document.querySelector("main > .totals");
+let allTotals = totals?.textContent;
 const HINT = "curl, wget and aria2 go on where they were cut off.";
 const FOLDER_HINT = `${HINT} The others fetch file by file.`;
 
 document.documentElement.classList.add("scripted");
 bindSwitch(document.querySelector("#letters"));
 if (table) {
-  table.tHead.addEventListener("click", sortByClick);
+  table.addEventListener("click", sortByClick);
   table.addEventListener("click", openRowMenu);
 }
 document.querySelector(".more-folder")?.addEventListener("click", openFolderMenu);
@@ -24,9 +25,11 @@ document.addEventListener("click", closeChoices);
 document.addEventListener("keydown", actOnKey);
 field?.addEventListener("input", filterSoon);
 if (document.querySelector(".whole-size")) void tellWholeSize();
+// Readers do not load what is for writers.
+if (document.querySelector("#upload")) void import("./upload.js").then((upload) => upload.bindUpload(refresh));
 
 function sortByClick(event) {
-  const link = event.target.closest("a");
+  const link = event.target.closest("thead a");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
   event.preventDefault();
   const { search } = link;
@@ -67,6 +70,23 @@ function filterRows(words) {
   totals.textContent = words ? status.textContent : allTotals;
 }
 
+// What came or went since the page was loaded; the order of the rows is in the address.
+async function refresh() {
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  const made = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = made.querySelector("table[role=table]");
+  if (!table || !fresh) {
+    location.reload();
+    return;
+  }
+  table.replaceChildren(...fresh.childNodes);
+  allTotals = made.querySelector("main > .totals").textContent;
+  totals.textContent = allTotals;
+  names = null;
+  forgetArrival();
+  if (field.value) filterRows(field.value.trim().toLowerCase());
+}
+
 // Menus.
 
 function openRowMenu(event) {
@@ -75,7 +95,18 @@ function openRowMenu(event) {
   const row = button.closest("tr");
   const link = row.querySelector("th a");
   const isFolder = row.classList.contains("folder");
-  toggleMenu(button, isFolder ? folderSubject(link.href) : fileSubject(row, link));
+  const subject = isFolder ? folderSubject(link.href) : fileSubject(row, link);
+  if (document.querySelector("#upload")) subject.deeds = deedsOf(link);
+  toggleMenu(button, subject);
+}
+
+function deedsOf(link) {
+  const name = link.querySelector(":scope > bdi").textContent;
+  const doing = (deed) => async () => {
+    const isDone = await (await import("./manage.js"))[deed](link.href, name);
+    if (isDone) await refresh();
+  };
+  return [["Rename…", doing("rename")], ["Delete…", doing("remove")]];
 }
 
 function openFolderMenu(event) {
@@ -179,16 +210,4 @@ async function tellWholeSize() {
   } catch {
     // Without its size the button says less, and works as well.
   }
-}
-
-// As the server writes sizes.
-function humanSize(size) {
-  if (size < 1000) return `${size} B`;
-  const units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-  let value = size / 1024;
-  while (value >= 999.5 && units.length > 1) {
-    value /= 1024;
-    units.shift();
-  }
-  return `${value.toFixed(value < 99.95 ? 1 : 0)} ${units[0]}`;
 }

@@ -37,9 +37,9 @@ function makeMenu() {
   return made;
 }
 
-function fill({ title, links, lines, hint }) {
+function fill({ title, links, lines, hint, deeds = [] }) {
   const heading = element("h2", { id: "menu-title" }, element("bdi", {}, title));
-  const nav = element("p", { className: "links" }, ...links.map(linkOf));
+  const nav = element("p", { className: "links" }, ...links.map(linkOf), ...deeds.map(deedOf));
   const list = element("dl", {}, ...lines.map(rowOf));
   menu.replaceChildren(heading, nav, list, element("p", { className: "hint", role: "status" }, hint));
 }
@@ -48,6 +48,15 @@ function linkOf([label, href, isDownload]) {
   const link = element("a", { href }, label);
   if (isDownload) link.download = "";
   return link;
+}
+
+function deedOf([label, act]) {
+  const button = element("button", { type: "button" }, label);
+  button.addEventListener("click", () => {
+    menu.hidePopover();
+    void act();
+  });
+  return button;
 }
 
 function rowOf([tool, text]) {

@@ -4,11 +4,9 @@ const GROUP_ROWS = 100;
 
 let arrival = null;
 
-/** The column that is sorted by, and how: {key, order}; null where nothing is said. */
-export function currentOrder(table) {
-  const head = table.querySelector('thead [aria-sort$="ending"]');
-  if (!head) return null;
-  return { key: head.dataset.sort, order: head.ariaSort === "ascending" ? "asc" : "desc" };
+/** Takes the order in which the rows stand now as that of the server. */
+export function forgetArrival() {
+  arrival = null;
 }
 
 /** Puts all rows of table in order; key is name, size or modified, order asc or desc. */

@@ -23,6 +23,8 @@ document.querySelector(".more-folder").addEventListener("click", openMenu);
 document.addEventListener("keydown", actOnKey, { capture: true });
 if (media) bindMedia();
 if (picture) bindPicture();
+const following = document.querySelector("#follow");
+if (following) void import("./following.js").then((module) => module.bindFollow(following, file));
 
 function openMenu(event) {
   const links = [["Download", `${file}?download`, true], ["Open file", file, false]];

@@ -1,0 +1,156 @@
+"""What counts as a delivery of a link, and whether there is one left.
+
+A delivery is all that one client gets by a link: however often it resumes, however many
+connections it has, wherever in a film it seeks.  It goes on as long as its requests are at most a
+day apart.  Whoever has got all bytes of something and asks for all of it again begins a new one.
+
+The catalog counts, for all processes together.  How much of a file was sent is known to the
+process that sent it: a client whose connections reach several of them may have it twice.
+"""
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING
+
+from fileserve.access.links import Link, plain_address
+from fileserve.operations.catalog_desk import CatalogDesk
+from storage.errors import CatalogUnavailable
+
+if TYPE_CHECKING:
+    from storage.catalog import Catalog
+
+WINDOW_SECONDS = 24 * 3600
+# A player that seeks asks ten times a second; the catalog hears of it once a minute.
+_RENEW_SECONDS = 60.0
+_ASK_SECONDS = 3.0
+_ENDLESS = 1 << 62
+_MAX_CLIENTS = 10_000
+_MAX_TARGETS = 1_000
+# Who was first is remembered beside the deliveries, under an id that no link can have.
+_FIRST_CLIENT = "#first"
+_FOR_EVER_SECONDS = 1 << 40
+
+
+class Extent(Enum):
+    """How much a request asks for."""
+
+    WHOLE = "whole"
+    PART = "part"
+
+
+@dataclass(slots=True)
+class _Client:
+    """What this process remembers of one client of one link."""
+
+    renewed_at: float = float("-inf")
+    sent: dict[bytes, int] = field(default_factory=dict)
+    complete: set[bytes] = field(default_factory=set)
+
+
+class Deliveries:
+    """The deliveries of all links."""
+
+    def __init__(self, desk: CatalogDesk) -> None:
+        self._desk = desk
+        self._clients: OrderedDict[tuple[str, bytes], _Client] = OrderedDict()
+
+    async def claim(
+        self, link: Link, client: bytes, target: bytes, extent: Extent, now: float
+    ) -> bool:
+        """Whether the client may have target: by its delivery, or by one that is left.
+
+        now is in seconds since 1970.  With the catalog gone everybody may: counts are lost then,
+        downloads are not.
+        """
+        known = self._client(link, client)
+        if extent is Extent.PART and now - known.renewed_at < _RENEW_SECONDS:
+            return True
+        is_repeated = extent is Extent.WHOLE and target in known.complete
+        limit = _ENDLESS if link.downloads is None else link.downloads
+
+        def count(catalog: "Catalog") -> bool:
+            if is_repeated:
+                catalog.complete_delivery(link.link_id, client, int(now))
+            claim = (
+                catalog.claim_whole_delivery if extent is Extent.WHOLE else catalog.claim_delivery
+            )
+            return claim(link.link_id, client, limit, int(now), WINDOW_SECONDS)
+
+        if not await self._is_granted(link, count):
+            return False
+        known.renewed_at = now
+        if is_repeated:
+            known.complete.clear()
+        return True
+
+    async def _is_granted(self, link: Link, count: "Callable[[Catalog], bool]") -> bool:
+        if link.downloads is None:
+            # Counted for the admin alone: nobody waits for it.
+            self._desk.submit(count)
+            return True
+        try:
+            return await self._desk.ask(count, _ASK_SECONDS)
+        except CatalogUnavailable:
+            # The desk has logged it.
+            return True
+
+    def note_sent(  # noqa: PLR0917 - who got how much of what, and when
+        self, link: Link, client: bytes, target: bytes, sent: int, length: int, now: float
+    ) -> None:
+        """Take note that sent bytes of target, which has length of them, went to the client."""
+        known = self._client(link, client)
+        total = known.sent.pop(target, 0) + sent
+        if total < length:
+            if len(known.sent) < _MAX_TARGETS:
+                known.sent[target] = total
+            return
+        if len(known.complete) < _MAX_TARGETS:
+            known.complete.add(target)
+        if not link.is_folder:
+            self._desk.submit(
+                lambda catalog: catalog.complete_delivery(link.link_id, client, int(now))
+            )
+
+    async def is_first_client(self, link: Link, address: bytes, now: float) -> bool:
+        """Whether nobody came by this link before from another address."""
+        link_id = link.link_id + _FIRST_CLIENT
+
+        def claim(catalog: "Catalog") -> bool:
+            return catalog.claim_delivery(link_id, address, 1, int(now), _FOR_EVER_SECONDS)
+
+        try:
+            return await self._desk.ask(claim, _ASK_SECONDS)
+        except CatalogUnavailable:
+            return True
+
+    def _client(self, link: Link, client: bytes) -> _Client:
+        key = (link.link_id, client)
+        known = self._clients.get(key)
+        if known is None:
+            if len(self._clients) >= _MAX_CLIENTS:
+                self._clients.popitem(last=False)
+            known = self._clients[key] = _Client()
+        self._clients.move_to_end(key)
+        return known
+
+
+def client_key(address: str, user_agent: bytes) -> bytes:
+    """Who a client is to deliveries: a hash, so that the catalog holds no addresses.
+
+    Of an IPv6 address the network counts: a phone has a new address in it each day.
+    """
+    return hashlib.sha256(_network(address).encode() + b"\n" + user_agent).digest()[:16]
+
+
+def _network(address: str) -> str:
+    try:
+        plain = plain_address(address)
+    except ValueError:  # a Unix socket has none
+        return ""
+    if isinstance(plain, IPv6Address):
+        return str(IPv6Network((plain, 64), strict=False))
+    return str(plain)

@@ -1,0 +1,119 @@
+"""An answer that goes out by a link: whether it counts, how much of it went, who may keep it."""
+
+import re
+import time
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+from starlette.types import Message, Scope, Send
+
+from fileserve.access.deliveries import Deliveries, Extent
+from fileserve.access.links import Link
+from fileserve.http.query import first_parameters
+from fileserve.operations.transfers import Transfer, range_field
+from fileserve.problems import Field
+
+_COMPLETE_LENGTH = re.compile(rb"bytes [0-9]+-[0-9]+/([0-9]+)")
+# What is said about a file is not what is in it.  Nothing else may be asked with it: which of two
+# parameters counts is not known here.
+_ABOUT = frozenset((b"view", b"qr", b"checksum"))
+_REPLACED = frozenset((b"referrer-policy", b"x-robots-tag"))
+_DISCREET: tuple[Field, ...] = (
+    # The address is the secret: no other site may learn it, and no search engine.
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-robots-tag", b"noindex, nofollow"),
+)
+# A shared cache would go on answering after the link has ended.
+_PRIVATE: Field = (b"cache-control", b"private, no-cache")
+
+
+class LinkSpent(Exception):  # noqa: N818 - an outcome, not a fault
+    """There is no delivery left; nothing of the answer was sent."""
+
+
+def discreet(send: Send) -> Send:
+    """An ASGI send for answers of which nobody else should learn where they came from."""
+
+    async def send_discreetly(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": _discreet_fields(message.get("headers", ()))}
+        await send(message)
+
+    return send_discreetly
+
+
+class LinkAnswer:
+    """One answer by a link, from its first byte to its last."""
+
+    def __init__(
+        self, deliveries: Deliveries, link: Link, client: bytes, scope: Scope, transfer: Transfer
+    ) -> None:
+        self._deliveries = deliveries
+        self._link = link
+        self._client = client
+        self._scope = scope
+        self._transfer = transfer
+        self._send = discreet(transfer.send)
+        self._complete_length: int | None = None
+
+    async def send(self, message: Message) -> None:
+        """ASGI send; raises LinkSpent instead of beginning a delivery too many."""
+        is_start = message["type"] == "http.response.start"
+        if is_start and message["status"] in (200, 206) and _is_counted(self._scope):
+            await self._claim()
+            self._complete_length = _complete_length(message["status"], message["headers"])
+        await self._send(message)
+
+    def end(self) -> None:
+        """Take note how much was sent, once nothing more is."""
+        if self._complete_length is None:
+            return
+        sent = self._transfer.body_bytes_sent
+        self._deliveries.note_sent(
+            self._link, self._client, self._target, sent, self._complete_length, time.time()
+        )
+
+    @property
+    def _target(self) -> bytes:
+        # What tells files, and the archives of a folder, apart.
+        path: bytes = self._transfer.target
+        return path + b"?" + self._scope["query_string"] if path.endswith(b"/") else path
+
+    async def _claim(self) -> None:
+        has_range = range_field(self._scope["headers"]) is not None
+        extent = Extent.PART if has_range else Extent.WHOLE
+        if not await self._deliveries.claim(
+            self._link, self._client, self._target, extent, time.time()
+        ):
+            raise LinkSpent
+
+
+def _is_counted(scope: Scope) -> bool:
+    """Whether an answer brings the bytes of files: of one, or of a folder as an archive."""
+    if scope["method"] != "GET":
+        return False
+    query: bytes = scope["query_string"]
+    if not scope["path"].endswith("/"):
+        return query not in _ABOUT
+    asked = parse_qsl(first_parameters(query).decode("latin-1"), keep_blank_values=True)
+    return any(key == "archive" for key, _ in asked)
+
+
+def _complete_length(status: int, fields: Sequence[Field]) -> int | None:
+    """How long the whole is of which an answer brings all or a part; None where it does not say."""
+    named = dict(fields)
+    if status == 200:
+        length = named.get(b"content-length", b"")
+        return int(length) if length.isdigit() else None
+    found = _COMPLETE_LENGTH.fullmatch(named.get(b"content-range", b""))
+    return None if found is None else int(found[1])
+
+
+def _discreet_fields(fields: Sequence[Field]) -> list[Field]:
+    kept = [field for field in fields if field[0] not in _REPLACED]
+    kept = [_private(field) if field[0] == b"cache-control" else field for field in kept]
+    return [*kept, *_DISCREET]
+
+
+def _private(field: Field) -> Field:
+    return field if b"no-store" in field[1] else _PRIVATE

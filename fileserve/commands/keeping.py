@@ -1,0 +1,83 @@
+"""Keeps the catalog right when `add`, `move` and `remove` change the files.
+
+The files come first: what goes wrong with the catalog is noted, and costs checksums only.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from fileserve import console
+from storage.beneath import Root
+from storage.digests import Digests
+from storage.errors import StorageError
+from storage.library import Item, Kind, look
+from storage.names import Name
+
+if TYPE_CHECKING:
+    from fileserve.settings import Settings
+    from storage.catalog_records import FileDigest
+
+
+def keep_added(settings: "Settings", root: Root, added: Sequence[tuple[Name, Digests]]) -> None:
+    """Write down the checksums of files that were added a moment ago."""
+    from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415 - SQLAlchemy, 0.2 s
+
+    with _noted(), opened_catalog(settings) as catalog:
+        now = int(time.time())
+        catalog.put_digests(
+            _record(item, digests, now)
+            for item, digests in ((look(root, name), digests) for name, digests in added)
+            # Another size: somebody has written to it since.
+            if item.size == digests.length
+        )
+
+
+def keep_moved(settings: "Settings", root: Root, old: Name, new: Name) -> None:
+    """Let what is known of old, a file or a folder, hold for new."""
+    from fileserve.commands.catalogs import existing_catalog  # noqa: PLC0415
+
+    with _noted(), existing_catalog(settings) as catalog:
+        if catalog is not None:
+            moved = look(root, new)
+            changed_ns = moved.changed_ns if moved.kind is Kind.FILE else None
+            catalog.move_digests(_path(old), _path(new), changed_ns)
+
+
+def forget_removed(settings: "Settings", names: Sequence[Name]) -> None:
+    """Forget what is known at names, and below them."""
+    from fileserve.commands.catalogs import existing_catalog  # noqa: PLC0415
+
+    with _noted(), existing_catalog(settings) as catalog:
+        if catalog is not None:
+            catalog.forget_digests(map(_path, names))
+
+
+def _record(item: Item, digests: Digests, now: int) -> "FileDigest":
+    from storage.catalog_records import FileDigest  # noqa: PLC0415
+
+    return FileDigest(
+        _path(item.name),
+        item.size,
+        item.modified_ns,
+        item.changed_ns,
+        item.inode,
+        digests.sha256,
+        digests.crc32,
+        computed_at=now,
+    )
+
+
+def _path(name: Name) -> bytes:
+    return b"/".join(name.segments)
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[None]:
+    from fileserve.settings import SettingsError  # noqa: PLC0415
+
+    try:
+        yield
+    except (StorageError, SettingsError) as error:
+        console.note(f"the files are as you wanted, but their checksums are not kept: {error}")

@@ -1,0 +1,262 @@
+"""Uploads that go on after whatever came between: begun, found again, joined, published, swept.
+
+Their files lie in the staging folder of the mount on which the target will be; every call on them
+is made in the threads in which that mount is written to.
+"""
+
+import asyncio
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from storage.blob import Fingerprint
+from storage.digests import Digests
+from storage.errors import Busy, NoSpace, NotFound, StorageError, Unavailable
+from storage.landing import Claim, Landing
+from storage.names import Name
+from storage.upload_bytes import OpenUpload, UploadDigest
+from storage.upload_sessions import (
+    Session,
+    State,
+    expired_uploads,
+    lies_at,
+    new_upload_id,
+    orphaned_uploads,
+    read_session,
+    remove_session,
+    write_session,
+)
+from storage.writing import Writing
+
+T = TypeVar("T")
+_PART_NAME = Name((b"part",))
+# What is remembered of uploads that are under way, so that their end need not read them again.
+_MAX_DIGESTS = 1_000
+# A client that lost the last answer comes back soon, or never.
+DONE_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The file that an upload has become."""
+
+    name: Name
+    state: Fingerprint
+    digests: Digests
+
+
+class Upload:
+    """An upload that takes bytes; Uploads.release() lets the next one in.
+
+    Its calls run in the threads of its mount and raise StorageErrors.
+    """
+
+    def __init__(self, landing: Landing, opened: OpenUpload, keep_free_bytes: int) -> None:
+        self.landing = landing
+        self.opened = opened
+        self._keep_free_bytes = keep_free_bytes
+
+    @property
+    def session(self) -> Session:
+        """What is written down of it."""
+        return self.opened.session
+
+    @property
+    def offset(self) -> int:
+        """How many bytes there are."""
+        return self.opened.offset
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes are there."""
+        return self.opened.is_whole
+
+    async def append(self, buffers: Sequence[bytes]) -> None:
+        """Write bytes behind those that are there; raises NoSpace."""
+        await self.run(partial(self._append, buffers))
+
+    async def require_room(self, size: int) -> None:
+        """Raise NoSpace unless there is room for size more bytes."""
+        await self.run(partial(self._require_room, size))
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """What a call on the bytes returns."""
+        return await _run(self.landing, call)
+
+    def _append(self, buffers: Sequence[bytes]) -> None:
+        self._require_room(sum(map(len, buffers)))
+        self.opened.append(buffers)
+
+    def _require_room(self, size: int) -> None:
+        room = os.fstatvfs(self.opened.fileno())
+        if room.f_bavail * room.f_frsize - self._keep_free_bytes < size:
+            raise NoSpace(f"{self.landing.name.display}: no space left for {size} bytes")
+
+
+class Uploads:
+    """All uploads of one storage."""
+
+    def __init__(self, writing: Writing, keep_free_bytes: int = 0) -> None:
+        self._writing = writing
+        self._keep_free_bytes = keep_free_bytes
+        self._digests: OrderedDict[str, UploadDigest] = OrderedDict()
+
+    async def begin(self, session: Session, beside: Name = _PART_NAME) -> Upload:
+        """A new upload; its id is chosen here.  Raises what Writing.land raises.
+
+        beside: a name on the mount where a part, which has no target, is to lie.
+        """
+        landing = await self._writing.land(session.target or beside)
+        session = replace(session, upload_id=new_upload_id(landing.prefix))
+
+        def create() -> OpenUpload:
+            with landing.opened_staging() as folder_fd:
+                return OpenUpload.create(folder_fd, session)
+
+        opened = await _run(landing, create, OpenUpload.close)
+        return Upload(landing, opened, self._keep_free_bytes)
+
+    async def resume(self, upload_id: str) -> Upload | Session:
+        """An upload to go on with, or what is written of one that is done.
+
+        Raises NotFound, and Busy while another request has it.
+        """
+        landing = await self._landing_of(upload_id)
+
+        def open_again() -> OpenUpload | Session:
+            with landing.found_staging() as folder_fd:
+                try:
+                    return OpenUpload.open(folder_fd, upload_id, self._digests.get(upload_id))
+                except NotFound:
+                    return read_session(folder_fd, upload_id)
+
+        found = await _run(landing, open_again, _discard)
+        if isinstance(found, OpenUpload):
+            return Upload(landing, found, self._keep_free_bytes)
+        return found if found.state is State.DONE else await self._recovered(landing, found)
+
+    async def publish(self, upload: Upload) -> Published:
+        """Make the file of an upload that is whole; raises AlreadyExists, Changed and others."""
+        session, opened = upload.session, upload.opened
+        assert session.target is not None, "a part is no file"
+        while await upload.run(opened.hash_more):
+            pass
+        landing = await self._writing.land(session.target)
+        claim = Claim(session.existing, session.expected)
+        state = await _run(landing, partial(opened.publish, landing, claim))
+        return Published(session.target, state, opened.digest.digests())
+
+    async def release(self, upload: Upload) -> None:
+        """Let the next request have it; what is known of its digest is kept for that one."""
+        self._remember(upload.session.upload_id, upload.opened.digest)
+        closing = upload.landing.pool.executor.submit(upload.opened.close)
+        # Also for a request that is cancelled: the thread closes it after its last call.
+        await asyncio.shield(asyncio.wrap_future(closing))
+
+    async def remove(self, upload: Upload) -> None:
+        """Forget an upload and give its space back; release() is still called."""
+        await _run(upload.landing, partial(_remove, upload.landing, upload.session.upload_id))
+
+    async def forget(self, session: Session) -> None:
+        """Forget an upload that is done."""
+        landing = await self._landing_of(session.upload_id)
+        await _run(landing, partial(_remove, landing, session.upload_id))
+
+    async def note(self, session: Session) -> None:
+        """Write down something else about an upload that is done or that the caller has."""
+        landing = await self._landing_of(session.upload_id)
+
+        def write() -> None:
+            with landing.found_staging() as folder_fd:
+                write_session(folder_fd, session)
+
+        await _run(landing, write)
+
+    async def sweep(self, now: float, expires_seconds: float) -> int:
+        """Remove what expired and what a kill left, on mounts that answer; returns how many."""
+        count = 0
+        for prefix in self._writing.mount_points():
+            with suppress(StorageError):  # a mount that does not answer keeps it until next time
+                landing = await self._writing.land_at_top(prefix)
+                count += await _run(landing, partial(_sweep, landing, now, expires_seconds))
+        return count
+
+    async def _recovered(self, landing: Landing, session: Session) -> Session:
+        """What an open upload without bytes is: published before a kill, or lost."""
+        if await self._is_published(session):
+            done = replace(session, state=State.DONE, trusted=None)
+            await self.note(done)
+            return done
+        await _run(landing, partial(_remove, landing, session.upload_id))
+        raise NotFound(f"upload {session.upload_id} was lost")
+
+    async def _is_published(self, session: Session) -> bool:
+        if session.target is None:
+            return False
+        try:
+            landing = await self._writing.land(session.target)
+            state = await _run(landing, landing.look)
+        except Unavailable:
+            raise
+        except StorageError:  # a folder or a link has the name now
+            return False
+        return state is not None and state.inode == session.inode
+
+    async def _landing_of(self, upload_id: str) -> Landing:
+        for prefix in self._writing.mount_points():
+            if lies_at(upload_id, prefix):
+                return await self._writing.land_at_top(prefix)
+        raise NotFound(f"there is no upload {upload_id}")
+
+    def _remember(self, upload_id: str, digest: UploadDigest) -> None:
+        self._digests[upload_id] = digest
+        self._digests.move_to_end(upload_id)
+        if len(self._digests) > _MAX_DIGESTS:
+            self._digests.popitem(last=False)
+
+
+async def _run(
+    landing: Landing, call: Callable[[], T], discard: Callable[[T], None] | None = None
+) -> T:
+    def explained() -> T:
+        with landing.explained():
+            return call()
+
+    return await landing.pool.run(explained, discard=discard)
+
+
+def _discard(found: OpenUpload | Session) -> None:
+    if isinstance(found, OpenUpload):
+        found.close()
+
+
+def _remove(landing: Landing, upload_id: str) -> None:
+    with landing.found_staging() as folder_fd:
+        remove_session(folder_fd, upload_id)
+
+
+def _sweep(landing: Landing, now: float, expires_seconds: float) -> int:
+    with landing.found_staging() as folder_fd:
+        done_before = now - min(expires_seconds, DONE_SECONDS)
+        unowned = expired_uploads(folder_fd, now - expires_seconds, done_before)
+        unowned += orphaned_uploads(folder_fd)
+        return sum(_sweep_one(folder_fd, upload_id) for upload_id in set(unowned))
+
+
+def _sweep_one(folder_fd: int, upload_id: str) -> int:
+    try:
+        upload = OpenUpload.open(folder_fd, upload_id)
+    except Busy:
+        return 0
+    except NotFound:
+        remove_session(folder_fd, upload_id)
+        return 1
+    try:
+        remove_session(folder_fd, upload_id)
+    finally:
+        upload.close()
+    return 1

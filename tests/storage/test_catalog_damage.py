@@ -1,0 +1,299 @@
+"""A catalog that is broken, busy, gone, too new, or many processes' at once."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from storage import catalog_engine, catalog_schema
+from storage.catalog import Catalog
+from storage.catalog_engine import make_engine, writing
+from storage.catalog_records import FileDigest, LinkRecord, TokenRecord
+from storage.catalog_repair import Remembered, open_or_renew, renew
+from storage.errors import CatalogDamaged, CatalogUnavailable, NameRefused
+
+TOKEN = TokenRecord("a", b"1" * 32, "read", b"", 1)
+OTHER_TOKEN = TokenRecord("b", b"2" * 32, "write", b"b", 1, revoked_at=2)
+LINK = LinkRecord("one", "k", b"a", False, 1)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The file of a catalog with a token, a link and 2,000 digests."""
+    file = tmp_path / "catalog.sqlite"
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        catalog.put_digests(
+            FileDigest(b"%d" % n, 1, 2, 3, 4, b"s" * 32, 5, 6, b"p" * 600) for n in range(2_000)
+        )
+        catalog.put_token(TOKEN)
+        catalog.put_link(LINK)
+    return file
+
+
+def overwrite_all(file: Path) -> None:
+    file.write_bytes(b"no database at all" * 1_000)
+
+
+def overwrite_header(file: Path) -> None:
+    with open(file, "r+b") as opened:
+        opened.write(b"\xff" * 100)
+
+
+def cut_in_half(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def overwrite_the_end(file: Path) -> None:
+    size = file.stat().st_size
+    with open(file, "r+b") as opened:
+        opened.seek(size // 2)
+        opened.write(os.urandom(size // 2))
+
+
+DAMAGES = [
+    # damage             tokens are readable    id
+    (overwrite_all, False, "overwritten"),
+    (overwrite_header, False, "header-overwritten"),
+    (cut_in_half, False, "cut-in-half"),
+    (overwrite_the_end, True, "its-end-overwritten"),
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "is_readable"), [row[:2] for row in DAMAGES], ids=[row[2] for row in DAMAGES]
+)
+def test_a_broken_file_is_set_aside_and_tokens_go_on(
+    file: Path, damage: Callable[[Path], None], is_readable: bool
+) -> None:
+    damage(file)
+    broken = file.read_bytes()
+    remembered = Remembered((OTHER_TOKEN,), (LINK,))
+    catalog, aside = renew(f"sqlite:///{file}", remembered)
+    with catalog:
+        assert catalog.tokens() == ([TOKEN] if is_readable else [OTHER_TOKEN])
+        assert catalog.links() == [LINK]
+        assert catalog.count_digests() == 0
+        catalog.put_digests([FileDigest(b"a", 1, 2, 3, 4, b"s" * 32, 5)])
+    assert aside == f"{file}.broken-1"
+    assert Path(aside).read_bytes() == broken
+
+
+def test_a_file_broken_from_the_start_is_noticed_when_it_is_opened(file: Path) -> None:
+    overwrite_all(file)
+    with pytest.raises(CatalogDamaged):
+        Catalog.open(f"sqlite:///{file}")
+    for number in (1, 2):
+        overwrite_all(file)
+        catalog, aside = open_or_renew(f"sqlite:///{file}")
+        catalog.close()
+        assert aside == f"{file}.broken-{number}"
+
+
+def test_a_whole_catalog_is_not_set_aside(file: Path) -> None:
+    catalog, aside = renew(f"sqlite:///{file}")
+    with catalog:
+        assert aside is None
+        assert catalog.count_digests() == 2_000
+
+
+def test_what_stands_in_the_log_of_a_broken_file_is_set_aside_with_it(file: Path) -> None:
+    url = f"sqlite:///{file}"
+    with Catalog.open(url) as writer:
+        writer.put_token(OTHER_TOKEN)
+        overwrite_all(file)
+        assert Path(f"{file}-wal").stat().st_size > 0
+        catalog, aside = renew(url)
+        with catalog:
+            assert catalog.tokens() == []
+    assert Path(f"{aside}-wal").exists()
+
+
+def test_reading_what_is_broken_in_the_middle_says_so(file: Path) -> None:
+    overwrite_the_end(file)
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        with pytest.raises(CatalogDamaged):
+            catalog.check()
+        with pytest.raises(CatalogDamaged):
+            [*catalog.digests_below(b"")]
+
+
+def test_a_lost_catalog_is_made_anew(file: Path) -> None:
+    file.unlink()
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        assert (catalog.revision(), catalog.tokens()) == (0, [])
+
+
+def test_a_catalog_is_for_its_owner_only(file: Path) -> None:
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        catalog.put_token(OTHER_TOKEN)
+        for each in file.parent.iterdir():
+            assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root acts for another user")
+def test_what_root_makes_in_a_services_folder_is_the_services(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    with Catalog.open(f"sqlite:///{tmp_path}/catalog.sqlite") as catalog:
+        catalog.put_token(TOKEN)
+        owners = {each.name: each.stat().st_uid for each in tmp_path.iterdir()}
+    assert owners == dict.fromkeys(
+        ["catalog.sqlite", "catalog.sqlite-shm", "catalog.sqlite-wal", "catalog.sqlite.lock"], 65534
+    )
+
+
+def test_a_symlink_in_place_of_the_catalog_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    (tmp_path / "catalog.sqlite").symlink_to(victim)
+    with pytest.raises(CatalogUnavailable):
+        Catalog.open(f"sqlite:///{tmp_path}/catalog.sqlite")
+    assert not victim.exists()
+
+
+STRANGE_PATHS = ["with ?query=1#x", "per%20cent", "ä\udcff", "a b'\"\n"]
+
+
+@pytest.mark.parametrize("name", STRANGE_PATHS, ids=["url", "percent", "bytes", "quotes"])
+def test_the_path_of_a_catalog_is_taken_literally(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with Catalog.open(f"sqlite:///{tmp_path}/{name}/catalog.sqlite") as catalog:
+        catalog.put_token(TOKEN)
+    assert (tmp_path / name / "catalog.sqlite").exists()
+
+
+UNUSABLE = [
+    # url                                         what is said                     id
+    ("sqlite:", "should look like", "no-path"),
+    ("sqlite:///", "should look like", "empty-path"),
+    ("sqlite:////no/such/folder/c.sqlite", "No such file", "no-folder"),
+    ("sqlite:////dev", "Is a directory", "folder"),
+    ("postgresql://x@/y?host=/no/such/folder", "No such file", "no-server"),
+    ("postgresql://x:port/y", "no URL", "no-url"),
+]
+
+
+@pytest.mark.parametrize(("url", "said"), [r[:2] for r in UNUSABLE], ids=[r[2] for r in UNUSABLE])
+def test_what_cannot_be_opened_is_unavailable_in_words(url: str, said: str) -> None:
+    with pytest.raises(CatalogUnavailable, match=said):
+        open_or_renew(url)
+
+
+def test_the_password_of_a_database_is_in_no_sentence() -> None:
+    with pytest.raises(CatalogUnavailable) as refused:
+        Catalog.open("postgresql://x:geheim@127.0.0.1:1/y")
+    assert "geheim" not in str(refused.value)
+
+
+def test_a_locked_catalog_is_busy_and_not_broken(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog_engine, "_BUSY_SECONDS", 0.2)
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        other = sqlite3.connect(file)
+        other.execute("BEGIN EXCLUSIVE")
+        try:
+            assert catalog.tokens() == [TOKEN]
+            with pytest.raises(CatalogUnavailable, match="busy"):
+                catalog.revoke_token("a", 1)
+        finally:
+            other.rollback()
+            other.close()
+        catalog.revoke_token("a", 1)
+
+
+def test_text_that_is_none_is_refused(file: Path) -> None:
+    with Catalog.open(f"sqlite:///{file}") as catalog, pytest.raises(NameRefused, match="no text"):
+        catalog.revoke_token("\udcff", 1)
+
+
+def test_a_newer_catalog_is_refused_and_left_alone(catalog_url: str) -> None:
+    with Catalog.open(catalog_url) as catalog:
+        catalog.put_token(TOKEN)
+    set_version(catalog_url, 99)
+    with pytest.raises(CatalogUnavailable, match="version 99, this fileserve knows"):
+        open_or_renew(catalog_url)
+    set_version(catalog_url, catalog_schema.SCHEMA_VERSION)
+    with Catalog.open(catalog_url) as catalog:
+        assert catalog.tokens() == [TOKEN]
+
+
+def set_version(url: str, version: int) -> None:
+    engine = make_engine(url)
+    with writing(engine) as connection:
+        connection.execute(text(f"UPDATE catalog_state SET schema_version = {version}"))
+    engine.dispose()
+
+
+def test_an_older_catalog_becomes_one_of_this_version_and_keeps_its_rows(
+    catalog_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Catalog.open(catalog_url) as catalog:
+        catalog.put_token(TOKEN)
+    next_version = catalog_schema.SCHEMA_VERSION + 1
+    monkeypatch.setattr(catalog_schema, "STEPS", (*catalog_schema.STEPS, add_a_column))
+    monkeypatch.setattr(catalog_schema, "SCHEMA_VERSION", next_version)
+    for _ in range(2):  # the second time there is nothing to do
+        with Catalog.open(catalog_url) as catalog:
+            assert catalog.tokens() == [TOKEN]
+            assert catalog.revision() == 1
+    set_version(catalog_url, next_version)
+
+
+def add_a_column(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE tokens ADD COLUMN colour VARCHAR"))
+
+
+def test_a_migration_that_fails_changes_nothing(
+    catalog_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Catalog.open(catalog_url) as catalog:
+        catalog.put_token(TOKEN)
+
+    def fail(connection: Connection) -> None:
+        add_a_column(connection)
+        connection.execute(text("SELECT * FROM nowhere"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(catalog_schema, "STEPS", (*catalog_schema.STEPS, fail))
+        patched.setattr(catalog_schema, "SCHEMA_VERSION", catalog_schema.SCHEMA_VERSION + 1)
+        with pytest.raises(CatalogUnavailable, match="nowhere"):
+            Catalog.open(catalog_url)
+    with Catalog.open(catalog_url) as catalog:
+        assert catalog.tokens() == [TOKEN]
+
+
+CLAIMS_AND_WRITES = """
+import sys
+from storage.catalog import Catalog
+from storage.catalog_records import FileDigest, TokenRecord
+
+url, number = sys.argv[1], int(sys.argv[2])
+won = 0
+with Catalog.open(url) as catalog:
+    catalog.put_token(TokenRecord(f"t{number}", b"%032d" % number, "read", b"", 1))
+    for n in range(10):
+        won += catalog.claim_delivery("link", b"%d %d" % (number, n), 17, n, 100)
+        catalog.put_digests([FileDigest(b"%d %d" % (number, n), 1, 2, 3, 4, b"s" * 32, 5)])
+        catalog.tokens()
+print(won)
+"""
+
+
+def test_many_processes_share_a_catalog_that_none_has_made_yet(catalog_url: str) -> None:
+    command = [sys.executable, "-c", CLAIMS_AND_WRITES, catalog_url]
+    processes = [
+        subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, text=True)
+        for number in range(4)
+    ]
+    won = [int(process.communicate(timeout=120)[0]) for process in processes]
+    assert sum(won) == 17
+    with Catalog.open(catalog_url) as catalog:
+        assert catalog.deliveries("link") == 17
+        assert len(catalog.tokens()) == 4
+        assert catalog.count_digests() == 40
+        assert catalog.revision() == 44
