@@ -49,9 +49,7 @@ class TusWork:
         landing = await self.writing.land(session.target)
         return await landing.pool.run(landing.look)
 
-    async def receive(
-        self, upload: Upload, receive: Receive, checksum: Checksum | None
-    ) -> None:
+    async def receive(self, upload: Upload, receive: Receive, checksum: Checksum | None) -> None:
         """Append the content; raises Declined and ClientGone where it did not come as it should."""
         length = upload.session.length
         limit = self.limit if length is None else length

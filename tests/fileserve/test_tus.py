@@ -225,7 +225,9 @@ def test_bytes_with_another_checksum_are_not_kept(
 
 def test_creation_with_all_bytes_makes_the_file_at_once(root: Path) -> None:
     async def steps(client: TusClient) -> None:
-        answer = await client.ask("POST", UPLOADS, b"0123456789", content_type=OFFSET_STREAM, **_SIZED)
+        answer = await client.ask(
+            "POST", UPLOADS, b"0123456789", content_type=OFFSET_STREAM, **_SIZED
+        )
         assert (answer.status_code, answer.headers["upload-offset"]) == (201, "10")
         assert (root / "a.bin").read_bytes() == b"0123456789"
         assert await client.offset(answer.headers["location"]) == 10
@@ -263,7 +265,10 @@ def test_a_deferred_length_is_told_once(root: Path) -> None:
         assert (await client.patch(upload, 5, b"wor", upload_length="10")).status_code == 204
         assert (await client.patch(upload, 8, b"ld", upload_length="12")).status_code == 400
         head = await client.ask("HEAD", upload)
-        assert (head.headers["upload-length"], "upload-defer-length" in head.headers) == ("10", False)
+        assert (head.headers["upload-length"], "upload-defer-length" in head.headers) == (
+            "10",
+            False,
+        )
         assert (await client.patch(upload, 8, b"ld")).status_code == 204
 
     run_with_client(root, steps, upload_limit_bytes=100)
