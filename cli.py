@@ -21,7 +21,7 @@ import typer
 
 from fileserve import adding, console, exits, reports
 from fileserve import serve_options as knob
-from fileserve.commands import checksums, keeping, links, tokens
+from fileserve.commands import checksums, events, keeping, links, tokens
 from storage import errors, library
 from storage.additions import Manner
 from storage.atomic import Existing
@@ -43,6 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.command("events")(events.events)
 app.add_typer(links.app, name="link")
 app.add_typer(tokens.app, name="token")
 

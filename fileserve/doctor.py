@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fileserve.catalog_checks import catalog_findings
 from fileserve.console import human_size
 from fileserve.deadlines import NoAnswer, answer_within
 from fileserve.findings import Finding, Status
@@ -50,6 +51,7 @@ def examine(settings: "Settings") -> Iterator[Finding]:
         yield open_files_finding(settings.max_connections)
         yield _space_finding(root)
         yield _leftovers_finding(root, mounts)
+        yield from catalog_findings(settings, mounts)
 
 
 def _root_finding(settings: "Settings") -> Finding:

@@ -57,6 +57,20 @@ class Catalog:
             raise
         return cls(engine)
 
+    @classmethod
+    def as_it_is(cls, url: str) -> Self:
+        """The catalog at url, neither made nor migrated: for looking at it."""
+        return cls(make_engine(url))
+
+    def version(self) -> int:
+        """The version of its tables; 0 is none at all."""
+        with reading(self._engine) as connection:
+            return schema.schema_version(connection)
+
+    def refuse_newer(self) -> None:
+        """Raises CatalogUnavailable for a catalog that a newer fileserve has made."""
+        schema.refuse_newer(self.version())
+
     def check(self) -> None:
         """Look at all of it; raises CatalogDamaged.  Takes long for a large one."""
         with reading(self._engine) as connection:

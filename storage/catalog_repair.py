@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 
 from storage.catalog import Catalog
-from storage.catalog_engine import held, make_engine, sqlite_path
+from storage.catalog_engine import held, sqlite_path
 from storage.catalog_records import SCOPES, LinkRecord, TokenRecord
 from storage.errors import AlreadyExists, CatalogDamaged, CatalogUnavailable, StorageError
 
@@ -63,7 +63,7 @@ def renew(url: str, remembered: Remembered = _NOTHING) -> tuple[Catalog, str | N
 
 def _is_whole(url: str) -> bool:
     try:
-        with Catalog(make_engine(url)) as found:
+        with Catalog.as_it_is(url) as found:
             found.check()
     except CatalogDamaged:
         return False
@@ -73,7 +73,7 @@ def _is_whole(url: str) -> bool:
 def _rescued(url: str) -> Remembered | None:
     """Tokens and links of a broken catalog, None where they cannot be read."""
     try:
-        with Catalog(make_engine(url)) as broken:
+        with Catalog.as_it_is(url) as broken:
             tokens, links = tuple(broken.tokens()), tuple(broken.links())
     except StorageError:
         return None

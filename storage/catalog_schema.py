@@ -116,15 +116,20 @@ def migrate(connection: Connection) -> None:
     Raises CatalogUnavailable for a catalog that a newer fileserve has made.
     """
     version = schema_version(connection)
+    refuse_newer(version)
+    for step in STEPS[version:]:
+        step(connection)
+    if version < SCHEMA_VERSION:
+        connection.execute(update(state).values(schema_version=SCHEMA_VERSION))
+
+
+def refuse_newer(version: int) -> None:
+    """Raises CatalogUnavailable for a version that this fileserve does not know."""
     if version > SCHEMA_VERSION:
         raise CatalogUnavailable(
             f"the catalog has version {version}, this fileserve knows {SCHEMA_VERSION}: "
             "use the newer fileserve that made it, or another state folder"
         )
-    for step in STEPS[version:]:
-        step(connection)
-    if version < SCHEMA_VERSION:
-        connection.execute(update(state).values(schema_version=SCHEMA_VERSION))
 
 
 def schema_version(connection: Connection) -> int:

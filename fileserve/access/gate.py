@@ -66,10 +66,8 @@ class Gate:
         token = self._token_by(shown, time.time())
         if right is Right.READ and not self._is_private:
             return ANYBODY if token is None else self.visit_of_token(token)
-        if shown is None:
-            return unauthorized("This needs a token.")
         if token is None:
-            return self.refuse_wrong(asked.client)
+            return self._refuse(shown, asked.client)
         self._note(token)
         if self._is_forged(asked, shown):
             return problem(403, "This came from a page of another site.")
@@ -96,6 +94,16 @@ class Gate:
         if self._is_private:
             return visit
         return Visit(visit.who, (), visit.writes, visit.is_admin)
+
+    def _refuse(self, shown: Shown, client: str) -> Problem:
+        """Refuse what does not let in; only tokens are guesses, an old cookie is sent unasked."""
+        match shown:
+            case None:
+                return unauthorized("This needs a token.")
+            case SessionShown():
+                return unauthorized("The session has ended.")
+            case TokenShown():
+                return self.refuse_wrong(client)
 
     def refuse_wrong(self, client: str) -> Problem:
         """Refuse wrong credentials: 401, and 429 where there were too many of them."""

@@ -15,6 +15,7 @@ from fileserve.site.follow import send_follow
 from fileserve.site.following import FollowLimits
 from fileserve.site.known_sums import KnownSums
 from fileserve.site.manifests import ManifestSources, send_checksum, send_manifest
+from fileserve.site.qr import send_qr
 from fileserve.site.view import send_view
 from fileserve.site.visitors import page_fields, visitor_of
 from fileserve.site.webvtt import send_webvtt
@@ -44,7 +45,10 @@ class Extras:
     ) -> bool:
         """Answer a query for something made of a folder; False when it asks for nothing such."""
         asked = _first_values(scope["query_string"])
-        if (form := asked.get("archive")) is not None:
+        if "qr" in asked:
+            path = name.url_path.rstrip("/") + "/"
+            await send_qr(scope, send, path, self._sources.public_url, fields)
+        elif (form := asked.get("archive")) is not None:
             limits = self._archive_limits
             await send_archive(
                 scope, receive, send, self._storage, name, form, limits, tuple(fields)
@@ -70,7 +74,9 @@ class Extras:
         """
         asked = _first_values(scope["query_string"])
         storage = self._storage
-        if "view" in asked:
+        if "qr" in asked:
+            await send_qr(scope, send, name.url_path, self._sources.public_url, fields)
+        elif "view" in asked:
             visitor = visitor_of(scope, name, self._settings)
             fields = [*fields, *page_fields(self._settings)]
             await send_view(scope, receive, send, storage, name, fields, visitor)

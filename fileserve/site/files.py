@@ -144,7 +144,7 @@ class FileSite:
             fields = [*self._control, *self._cors(scope)]
             if await self.extras.send_of_file(scope, receive, send, name, blob, fields):
                 return
-        disposition = _disposition(scope["query_string"])
+        disposition = _disposition(scope)
         plan = self._offloaded(blob, name, disposition, scope)
         if plan is None:
             method, headers = scope["method"], scope["headers"]
@@ -201,6 +201,10 @@ class FileSite:
     async def _send_folder(
         self, requested: RequestedPath, scope: Scope, receive: Receive, send: Send
     ) -> None:
+        link = visit_of(scope).link
+        if link is not None and not link.is_folder:
+            # It was made for a file, which is gone: what took its place is another thing.
+            raise NotFound(f"{requested.name.display} is a folder, the link is for a file.")
         if requested.wants_folder:
             await self._send_inside(requested.name, scope, receive, send)
             return
@@ -267,7 +271,11 @@ def _raw_path(scope: Scope) -> bytes:
     return bytes(raw_path.removeprefix(root_path) or b"/")
 
 
-def _disposition(query: bytes) -> str:
+def _disposition(scope: Scope) -> str:
+    link = visit_of(scope).link
+    if link is not None and link.is_attachment:
+        return _ATTACHMENT
+    query: bytes = scope["query_string"]
     if not query:
         return _INLINE
     keys = [parameter.partition(b"=")[0] for parameter in query.split(b"&")]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
-from fileserve.http.target import is_valid_host
 from fileserve.problems import Field, problem
 from fileserve.site import metalink
+from fileserve.site.addresses import base_url
 from fileserve.site.known_sums import KnownSums
 from fileserve.site.manifest_forms import (
     FileSha256Form,
@@ -154,24 +154,7 @@ def _manifest(form: str, sources: ManifestSources, scope: Scope) -> ManifestForm
         return Sha256Form(sources.storage, sources.sums, sources.sign_of_life_seconds)
     if form != "metalink":
         return "A manifest is 'sha256' or 'metalink'."
-    base_url = sources.public_url or _base_url(scope)
-    if base_url is None:
+    base = base_url(scope, sources.public_url)
+    if base is None:
         return "The request does not say which host it is for."
-    return MetalinkForm(sources.sums, base_url)
-
-
-def _base_url(scope: Scope) -> str | None:
-    """The URL below which the request found this service; None where it does not tell.
-
-    Proxies are believed as far as the server believed them when it made the scope.
-    """
-    hosts = [value for key, value in scope["headers"] if key == b"host"]
-    if hosts and hosts[0] and is_valid_host(hosts[0]):
-        authority = hosts[0].decode("ascii")
-    else:
-        server = scope.get("server")
-        if server is None or server[1] is None:  # HTTP/1.0 on a Unix socket
-            return None
-        host = f"[{server[0]}]" if ":" in server[0] else server[0]
-        authority = f"{host}:{server[1]}"
-    return f"{scope['scheme']}://{authority}{scope.get('root_path', '')}"
+    return MetalinkForm(sources.sums, base)

@@ -40,6 +40,7 @@ _PAGE_FIELDS: tuple[Field, ...] = (
     # Not no-referrer: then browsers hide from us that the form was ours (Origin: null).
     (b"referrer-policy", b"same-origin"),
 )
+_LOAD_AGAIN: Field = (b"refresh", b"0")
 
 
 class Refusal:
@@ -136,7 +137,8 @@ def login_page(
     length = (b"content-length", str(len(response.body)).encode("ascii"))
     # Bearer alone: for Basic, browsers would open a window of their own over the page.
     challenge = [BEARER] if status == HTTPStatus.UNAUTHORIZED else []
-    response.raw_headers = [*_PAGE_FIELDS, length, *challenge]
+    again = [_LOAD_AGAIN] if challenge and _comes_from_elsewhere(scope) else []
+    response.raw_headers = [*_PAGE_FIELDS, length, *challenge, *again]
     return response
 
 
@@ -154,6 +156,14 @@ def _wants_page(scope: Scope) -> bool:
     if scope["method"] not in ("GET", "POST") or b"text/html" not in accept:
         return False
     return preferred(accept.decode("latin-1"), _OFFERS) == "text/html"
+
+
+def _comes_from_elsewhere(scope: Scope) -> bool:
+    """Whether a link on another site led here: a SameSite=Strict cookie does not come with that.
+
+    The page then loads the address once more by itself, which is a visit from this site.
+    """
+    return scope["method"] == "GET" and (b"sec-fetch-site", b"cross-site") in scope["headers"]
 
 
 def address_of(scope: Scope) -> str:
