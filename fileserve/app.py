@@ -74,11 +74,11 @@ class Site(FastAPI):
             redirect_slashes=False,
             exception_handlers={HTTPException: _answer_http_exception},
         )
-        self.files = FileSite(settings, storage)
         self.state.settings = settings
         self.state.storage = storage
         self.state.is_draining = False
         self.state.desk = _open_desk(settings)
+        self.files = FileSite(settings, storage, self.state.desk)
         self.state.transfers = TransferRegistry()
         # None: nobody changes anything, and nothing is imported for it.
         self.changes = _changes_for(settings, storage, self.state.desk)

@@ -233,7 +233,7 @@ REFUSED = [
     ("MOVE",   "/full",            {"Destination": "/old", "Overwrite": OVER}, 409, "a-folder"),
     ("MOVE",   "/nothing",         {"Destination": "/a/new"},             404, "nothing"),
     ("MOVE",   "/",                {"Destination": "/new"},               400, "the-root"),
-    ("MOVE",   "/old",             {"Destination": "/new", "If-Match": '"x"'},     412, "another-state"),
+    ("MOVE",   "/old",             {"Destination": "/new", "If-Match": '"x"'}, 412, "other-state"),
     ("POST",   "/old",             {},                                    409, "post-to-a-file"),
     ("POST",   "/full/",           {},                                    415, "post-no-form"),
     ("PATCH",  "/old",             {},                                    405, "patch"),
