@@ -24,6 +24,11 @@ def _missing(name: str, package: str) -> Callable[[], str | None]:
     return missing
 
 
+def nginx_program() -> str:
+    """What starts nginx."""
+    return _program("nginx") or "nginx"
+
+
 def _nginx(offer: Offer) -> Sequence[str]:
     tls = ""
     if offer.certificate:
@@ -48,7 +53,7 @@ http {{
 }}
 """
     path = offer.write("nginx.conf", configuration)
-    return [_program("nginx") or "nginx", "-c", path, "-e", "stderr", "-p", f"{offer.scratch}"]
+    return [nginx_program(), "-c", path, "-e", "stderr", "-p", f"{offer.scratch}"]
 
 
 def _lighttpd(offer: Offer) -> Sequence[str]:

@@ -55,8 +55,13 @@ def _copyparty(offer: Offer) -> Sequence[str]:
     # Read-only for everybody, no thumbnails, no state outside the scratch folder.
     command += ["-v", f"{offer.root}::r", "--no-thumb", "--hist", f"{offer.scratch}/hist"]
     command += ["-nc", "8192"]
-    state = [f"{name}={offer.scratch}" for name in ("HOME", "XDG_CONFIG_HOME", "TMPDIR")]
-    return ["env", *state, *command]
+    return [*copyparty_environment(offer), *command]
+
+
+def copyparty_environment(offer: Offer) -> list[str]:
+    """The beginning of a command that keeps its state in the scratch folder."""
+    names = ("HOME", "XDG_CONFIG_HOME", "TMPDIR")
+    return ["env", *(f"{name}={offer.scratch}" for name in names)]
 
 
 STARLETTE = Peer(

@@ -8,6 +8,7 @@ from benchmarks.scenarios import (
     memory,
     slow_readers,
     startup,
+    uploads,
     workers,
 )
 from benchmarks.scenarios.scenario import Scenario
@@ -23,5 +24,6 @@ SCENARIOS: dict[str, Scenario] = {
         hung_mount.SCENARIO,
         memory.SCENARIO,
         startup.SCENARIO,
+        *uploads.SCENARIOS,
     )
 }
