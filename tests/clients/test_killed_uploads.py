@@ -17,7 +17,7 @@ from tests.fileserve.tus_client import metadata_of
 
 T = TypeVar("T")
 UPLOADS = 1000 if IS_BIG else 60
-KILLS = 40 if IS_BIG else 4
+KILLS = 40 if IS_BIG else 3
 CREWS = 4
 _PIECE_BYTES = 64 << 10
 _BOUNDARY = "what-no-file-has-in-it"
