@@ -138,7 +138,7 @@ function act(upload, action) {
   else if (action === "remove") void upload.cancel();
   else if (action === "log in") open(document.querySelector("#upload").dataset.login, "_blank", "noopener");
   else {
-    upload.replaces ||= action === "replace";
+    if (action === "replace") upload.replaceExisting();
     upload.tell("waiting");
     schedule();
   }
