@@ -69,11 +69,11 @@ class Site(FastAPI):
             redirect_slashes=False,
             exception_handlers={HTTPException: _answer_http_exception},
         )
-        self.files = FileSite(settings, storage)
         self.state.settings = settings
         self.state.storage = storage
         self.state.is_draining = False
         self.state.desk = _open_desk(settings)
+        self.files = FileSite(settings, storage, self.state.desk)
         self.state.transfers = TransferRegistry()
         # Asked anew with each request, as the desk knows them now.
         self.tokens: Callable[[], Tokens] = lambda: self.state.desk.tokens

@@ -22,7 +22,7 @@ from storage.errors import IsFolder, NotFound, StorageError
 from storage.file_sums import FileSums, PieceSums, read_sums, read_whole_sums
 from storage.library import Item, Kind, Scope, explained, list_folder, look
 from storage.names import Name
-from storage.verification import Finding, Pair, judged, judged_unread, paired
+from storage.verification import Finding, Pair, judged, judged_unread, paired, succeeding
 
 if TYPE_CHECKING:
     from storage.catalog import Catalog
@@ -107,9 +107,8 @@ def compute(files: Files, catalog: "Catalog", name: Name, known: Known) -> Itera
                 continue
             progress.label(item.name.display)
             try:
-                computed = _computed(files.root, item, progress.advance)
-                if record is not None and known is Known.COUNTS:
-                    _refuse_damage(item, record, computed)
+                before = record if known is Known.COUNTS else None
+                computed = _computed(files.root, item, before, progress.advance)
             except StorageError as error:
                 files.refused(error)
             else:
@@ -175,18 +174,17 @@ def _fingerprint(item: Item) -> Fingerprint:
     return Fingerprint(item.size, item.modified_ns, item.changed_ns, item.inode)
 
 
-def _computed(root: Root, item: Item, read: Callable[[int], None]) -> FileDigest:
+def _computed(
+    root: Root, item: Item, before: FileDigest | None, read: Callable[[int], None]
+) -> FileDigest:
     sums = read_file(root, item.name, read_sums, read)
-    return digest_record(item.name.relative, sums, int(time.time()))
-
-
-def _refuse_damage(item: Item, record: FileDigest, computed: FileDigest) -> None:
-    """Raise for bytes that nobody has written: to keep their checksum would hide the damage."""
-    if judged(record, computed.fingerprint, computed.sha256) is Finding.DAMAGED:
+    computed = succeeding(before, digest_record(item.name.relative, sums, int(time.time())))
+    if computed is None:
         raise StorageError(
             f"{item.name.display}: other bytes than before, though its time is the same; "
             "restore it, or keep it as it is with checksum --again"
         )
+    return computed
 
 
 def _check(

@@ -67,6 +67,7 @@ class Blob:
         "_pool",
         "_what",
         "complete_length",
+        "device",
         "fingerprint",
         "zero_copy",
     )
@@ -83,6 +84,7 @@ class Blob:
         self._fileno = fileno
         self.complete_length = status.st_size
         self.fingerprint = fingerprint_of(status)
+        self.device = status.st_dev
         self.zero_copy = sending is Sending.ZERO_COPY
         self._what = what
         self._pool = pool
@@ -127,6 +129,11 @@ class Blob:
     def fileno(self) -> int:
         """The open descriptor, for sendfile."""
         return self._fileno
+
+    @property
+    def name(self) -> Name | None:
+        """The name by which it was opened; None for a file that has none beneath a root."""
+        return self._what if isinstance(self._what, Name) else None
 
     async def read(self, offset: int, length: int) -> bytes:
         """Up to length bytes from offset; empty only at the end of the file.

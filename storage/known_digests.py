@@ -5,7 +5,6 @@ than leave the processor to downloads.
 """
 
 import asyncio
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -13,6 +12,7 @@ from functools import partial
 
 from storage.blob import Blob
 from storage.checksums import FileState
+from storage.digests import Digester, Digests
 from storage.pagecache import cold_pool
 
 # 220 bytes each: 44 MB when full.
@@ -24,6 +24,10 @@ _STEP_BYTES = 8 << 20
 _REMOTE_STEP_BYTES = 1 << 20
 
 _scratch = threading.local()
+
+
+def _ignore(blob: Blob, digests: Digests) -> None:
+    """Nobody wants to hear of it."""
 
 
 class KnownDigests:
@@ -38,7 +42,7 @@ class KnownDigests:
 
     def get(self, state: FileState) -> bytes | None:
         """The 32 bytes of the digest, if it is known."""
-        return self._known.get(state.key)
+        return self._known.get(state.key) if self._known else None
 
     def put(self, state: FileState, sha256: bytes) -> None:
         """Remember a digest."""
@@ -57,7 +61,7 @@ class _Reading:
 
     def begin(self) -> None:
         """Nothing of the file counts as read."""
-        self.sha256 = hashlib.sha256()
+        self.digester = Digester()
         self.offset = 0
 
     def take_note(self, step: asyncio.Future[int]) -> None:
@@ -71,11 +75,17 @@ class _Reading:
 class Hasher:
     """Computes digests for a whole process; for the event loop's thread.
 
-    known: what was computed so far, also by others.
+    known: what was computed so far, also by others.  completed is told of each file as it ends.
     """
 
-    def __init__(self, known: KnownDigests, simultaneous: int | None = None) -> None:
+    def __init__(
+        self,
+        known: KnownDigests,
+        simultaneous: int | None = None,
+        completed: Callable[[Blob, Digests], None] = _ignore,
+    ) -> None:
         self.known = known
+        self._completed = completed
         self._turns = asyncio.Semaphore(simultaneous or _default_simultaneous())
         self._readings: dict[bytes, _Reading] = {}
 
@@ -111,12 +121,14 @@ class Hasher:
             return reading.offset > at
         if await blob.look_again() != blob.fingerprint:
             return False
-        self.known.put(state, reading.sha256.digest())
+        digests = reading.digester.digests()
+        self.known.put(state, digests.sha256)
+        self._completed(blob, digests)
         return True
 
     async def _take(self, blob: Blob, reading: _Reading) -> None:
         """Add the next bytes, none at the end of the file."""
-        update, at = reading.sha256.update, reading.offset
+        update, at = reading.digester.update, reading.offset
         left = blob.complete_length - at
         if blob.zero_copy:  # no call on it hangs
             async with self._turns:

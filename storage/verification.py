@@ -1,7 +1,7 @@
 """What became of a file since its checksums were computed (pure)."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from storage.blob import Fingerprint
@@ -60,3 +60,20 @@ def judged(record: FileDigest, found: Fingerprint, sha256: bytes) -> Finding:
     if sha256 == record.sha256:
         return Finding.INTACT
     return Finding.DAMAGED if found.modified_ns == record.modified_ns else Finding.CHANGED
+
+
+def succeeding(known: FileDigest | None, computed: FileDigest) -> FileDigest | None:
+    """The record to keep where computed was found and known before it; None for damage.
+
+    What was damaged keeps its record: to take over its new checksum would hide the damage.
+    The sums of pieces outlive a change of times alone.
+    """
+    if known is None:
+        return computed
+    match judged(known, computed.fingerprint, computed.sha256):
+        case Finding.DAMAGED:
+            return None
+        case Finding.INTACT if computed.pieces is None:
+            return replace(computed, piece_length=known.piece_length, pieces=known.pieces)
+        case _:
+            return computed

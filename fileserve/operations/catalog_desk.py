@@ -90,6 +90,11 @@ class CatalogDesk:
         """The links that were made or revoked here, by id."""
         return self._snapshot.links
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a catalog that answers; to submit or ask would make one at need."""
+        return self._catalog is not None
+
     async def start(self) -> None:
         """Begin, after the fork of a worker; returns with the first snapshot or soon without."""
         if self._place is None:

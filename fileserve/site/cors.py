@@ -12,9 +12,13 @@ Field = tuple[bytes, bytes]
 Fields = list[Field]
 
 EXPOSED_FIELDS = (
-    b"Accept-Ranges, Content-Range, Content-Length, ETag, Last-Modified, Content-Disposition"
+    b"Accept-Ranges, Content-Range, Content-Length, ETag, Last-Modified, Content-Disposition, "
+    b"Repr-Digest"
 )
-ALLOWED_FIELDS = b"Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since"
+ALLOWED_FIELDS = (
+    b"Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, "
+    b"Want-Repr-Digest"
+)
 ALLOWED_METHODS = b"GET, HEAD, OPTIONS"
 # Chromium caps it at two hours; a preflight before each of a player's ranges doubles its latency.
 PREFLIGHT_MAX_AGE_SECONDS = 7_200

@@ -13,13 +13,13 @@ from fileserve.site.archive_plans import ArchiveLimits
 from fileserve.site.archives import send_archive
 from fileserve.site.follow import send_follow
 from fileserve.site.following import FollowLimits
-from fileserve.site.manifests import ManifestSources, send_manifest
+from fileserve.site.known_sums import KnownSums
+from fileserve.site.manifests import ManifestSources, send_checksum, send_manifest
 from fileserve.site.qr import send_qr
 from fileserve.site.view import send_view
 from fileserve.site.visitors import page_fields, visitor_of
 from fileserve.site.webvtt import send_webvtt
 from storage.blob import Blob
-from storage.known_digests import Hasher, KnownDigests
 from storage.local import LocalStorage
 from storage.names import Name
 
@@ -30,11 +30,11 @@ class Extras:
     Whoever stops the service sets `stopping`: streams that would never end do then.
     """
 
-    def __init__(self, settings: Settings, storage: LocalStorage) -> None:
+    def __init__(self, settings: Settings, storage: LocalStorage, sums: KnownSums) -> None:
         self.stopping = asyncio.Event()
         self._settings = settings
         self._storage = storage
-        self._sources = ManifestSources(storage, Hasher(KnownDigests()), settings.public_url)
+        self._sources = ManifestSources(storage, sums, settings.public_url)
         self._follow_limits = FollowLimits(settings.follow_idle_seconds)
         self._archive_limits = ArchiveLimits(
             settings.archive_limit_members, settings.archive_limit_bytes
@@ -80,6 +80,8 @@ class Extras:
             visitor = visitor_of(scope, name, self._settings)
             fields = [*fields, *page_fields(self._settings)]
             await send_view(scope, receive, send, storage, name, fields, visitor)
+        elif "checksum" in asked:
+            await send_checksum(scope, receive, send, self._sources, name, blob, fields)
         elif "vtt" in asked:
             await send_webvtt(scope, receive, send, storage, name, fields)
         elif "follow" in asked:

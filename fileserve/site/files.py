@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
+from operator import itemgetter
 
 from starlette.types import Receive, Scope, Send
 
@@ -22,13 +23,16 @@ from fileserve.delivery.plan import (
 from fileserve.delivery.request_heads import RequestHead
 from fileserve.delivery.responses import new_boundary, whole_body
 from fileserve.delivery.transfer import transfer
+from fileserve.http.digest_fields import digest_field, wants_sha256
 from fileserve.http.disposition import Disposition, content_disposition
 from fileserve.http.media_types import is_active, media_type
 from fileserve.http.validators import Validators, last_modified, strong_entity_tag
+from fileserve.operations.catalog_desk import CatalogDesk
 from fileserve.problems import Problem, problem, problem_for, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
 from fileserve.site.extras import Extras
+from fileserve.site.known_sums import KnownSums
 from fileserve.site.listing import send_listing
 from fileserve.site.manifests import manifest_links
 from fileserve.site.offload import Offload, is_for_the_front, without_conditions
@@ -40,6 +44,9 @@ from storage.names import Name, RequestedPath, parse_request_path
 
 # Their texts: an Enum's own hash is a function in Python.
 _INLINE, _ATTACHMENT = Disposition.INLINE.value, Disposition.ATTACHMENT.value
+_WANT_DIGEST = b"want-repr-digest"
+_WITH_DIGEST = (200, 206)
+_KEY_OF = itemgetter(0)
 _READING = {b"GET": "GET", b"HEAD": "HEAD"}
 _NO_ROBOTS: Field = (b"x-robots-tag", b"noindex, nofollow")
 INDEX_NAME = b"index.html"
@@ -56,14 +63,15 @@ _SITE_SANDBOX: Field = (
 class FileSite:
     """Serves the files and folders of a storage, read-only."""
 
-    def __init__(self, settings: Settings, storage: LocalStorage) -> None:
+    def __init__(self, settings: Settings, storage: LocalStorage, desk: CatalogDesk) -> None:
         self._settings = settings
+        self._sums = KnownSums(desk)
         self._storage = storage
         self._offload = Offload.of_setting(settings.offload, storage.real_root)
         self._has_cors = bool(settings.cors_origins)
         self._index = INDEX_NAME if settings.index else None
         self._sandbox = _SITE_SANDBOX if settings.index else _SANDBOX
-        self.extras = Extras(settings, storage)
+        self.extras = Extras(settings, storage, self._sums)
         # A search engine that obeys would otherwise fetch every file, and every archive of them.
         self._robots: tuple[Field, ...] = () if settings.robots == "allow" else (_NO_ROBOTS,)
         self._page_fields = page_fields(settings)
@@ -117,7 +125,13 @@ class FileSite:
         if blob is None:
             return None
         try:
-            plan = self._plan(blob, requested.name, _INLINE, _READING[method], request.fields)
+            sha256 = self._sums.of_open(requested.name, blob)
+            if sha256 is None and _WANT_DIGEST in map(_KEY_OF, request.fields):
+                blob.close_at_once()
+                return None
+            plan = self._plan(
+                blob, requested.name, _INLINE, _READING[method], request.fields, sha256=sha256
+            )
         except BaseException:
             blob.close_at_once()
             raise
@@ -131,17 +145,33 @@ class FileSite:
             if await self.extras.send_of_file(scope, receive, send, name, blob, fields):
                 return
         disposition = _disposition(scope)
-        plan = self._offloaded(blob, name, disposition, scope) or self._plan(
-            blob, name, disposition, scope["method"], scope["headers"]
-        )
+        plan = self._offloaded(blob, name, disposition, scope)
+        if plan is None:
+            method, headers = scope["method"], scope["headers"]
+            sha256 = self._sums.of_open(name, blob)
+            plan = self._plan(blob, name, disposition, method, headers, sha256=sha256)
+            # Not before: what the conditions refuse need not be read.
+            if sha256 is None and plan.status in _WITH_DIGEST:
+                sha256 = await self._wanted_sha256(headers, name, blob)
+                plan = self._plan(blob, name, disposition, method, headers, sha256=sha256)
         await transfer(plan, scope, receive, send)
+
+    async def _wanted_sha256(
+        self, headers: Iterable[Field], name: Name, blob: Blob
+    ) -> bytes | None:
+        """The SHA-256 that the request asks for, where the file is small enough to be read."""
+        wishes = b", ".join(value for key, value in headers if key == _WANT_DIGEST)
+        is_small = blob.complete_length <= self._settings.digest_limit_bytes
+        if not (wishes and is_small and wants_sha256(wishes.decode("latin-1"))):
+            return None
+        return await self._sums.compute(name, blob)
 
     def _offloaded(self, blob: Blob, name: Name, disposition: str, scope: Scope) -> Plan | None:
         """The answer that has the server in front send blob; None where we do."""
         if self._offload is None or not is_for_the_front(visit_of(scope).link):
             return None
         asked = without_conditions(scope["headers"])
-        plan = self._plan(blob, name, disposition, scope["method"], asked)
+        plan = self._plan(blob, name, disposition, scope["method"], asked, sha256=None)
         return self._offload.instead_of(plan, blob)
 
     def _plan(
@@ -151,6 +181,8 @@ class FileSite:
         disposition: str,
         method: str,
         headers: Iterable[Field],
+        *,
+        sha256: bytes | None,
     ) -> Plan:
         now = time.time()
         fingerprint = blob.fingerprint
@@ -159,7 +191,7 @@ class FileSite:
         if self._has_cors:
             control = (*control, *cors_fields(self._settings, method, headers))
         description = _description(
-            name.last, disposition, fingerprint, modified, control, self._sandbox
+            name.last, disposition, fingerprint, modified, control, self._sandbox, sha256
         )
         fields = request_fields(headers)
         boundary = new_boundary() if "," in fields.get("range", "") else ""
@@ -258,6 +290,7 @@ def _description(  # noqa: PLR0917 - the key of a cache
     modified: int,
     control: tuple[Field, ...],
     sandbox: Field,
+    sha256: bytes | None,
 ) -> Description:
     """What all answers about a file in one state have in common.
 
@@ -267,6 +300,8 @@ def _description(  # noqa: PLR0917 - the key of a cache
     kind, metadata = _described(file_name, Disposition(disposition))
     if is_active(kind):
         metadata = (*metadata, sandbox)
+    if sha256 is not None:
+        metadata = (*metadata, (b"repr-digest", digest_field(sha256).encode("ascii")))
     etag = strong_entity_tag(
         fingerprint.size, fingerprint.modified_ns, fingerprint.changed_ns, fingerprint.inode
     )

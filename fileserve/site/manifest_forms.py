@@ -11,10 +11,11 @@ from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.http.disposition import Disposition, content_disposition
 from fileserve.problems import Field
 from fileserve.site import metalink, sha256sums
+from fileserve.site.known_sums import KnownSums
 from fileserve.site.vigil import Vigil
 from storage.checksums import FileState
 from storage.errors import IsFolder, NameRefused, NotFound
-from storage.known_digests import Hasher
+from storage.file_sums import MIN_PIECE_BYTES, PieceSums
 from storage.local import LocalStorage
 from storage.names import Name
 from storage.trees import TreeEntry
@@ -103,10 +104,10 @@ class ManifestForm(Protocol):
 
 
 class MetalinkForm:
-    """Every file with its size and URL, and with its digest where that is known already."""
+    """Every file with its size and URL, and with its digests where they are known already."""
 
-    def __init__(self, hasher: Hasher, base_url: str) -> None:
-        self._known = hasher.known
+    def __init__(self, sums: KnownSums, base_url: str) -> None:
+        self._sums = sums
         self._base_url = base_url
         self._left_out = 0
 
@@ -118,8 +119,9 @@ class MetalinkForm:
 
     async def add(self, file: TreeFile, pieces: Pieces, vigil: Vigil) -> None:
         url = self._base_url + file.name.url_path
-        size, sha256 = file.state.fingerprint.size, self._known.get(file.state)
-        element = metalink.file_element(file.path, size, url, sha256)
+        size, sha256 = file.state.fingerprint.size, self._sums.of_state(file.name, file.state)
+        of_pieces = await self._pieces_of(file) if size > MIN_PIECE_BYTES and sha256 else None
+        element = metalink.file_element(file.path, size, url, sha256, of_pieces)
         if element is None:
             self._left_out += 1
         else:
@@ -128,13 +130,19 @@ class MetalinkForm:
     def tail(self) -> bytes:
         return metalink.tail(self._left_out).encode("ascii")
 
+    async def _pieces_of(self, file: TreeFile) -> PieceSums | None:
+        record = await self._sums.recorded(file.name, file.state)
+        if record is None or record.piece_length is None or record.pieces is None:
+            return None
+        return PieceSums(record.piece_length, record.pieces)
+
 
 class Sha256Form:
     """Every file with its digest, computed now where it is not known."""
 
-    def __init__(self, storage: LocalStorage, hasher: Hasher, sign_of_life_seconds: float) -> None:
+    def __init__(self, storage: LocalStorage, sums: KnownSums, sign_of_life_seconds: float) -> None:
         self._storage = storage
-        self._hasher = hasher
+        self._sums = sums
         self._sign_of_life_seconds = sign_of_life_seconds
 
     def fields(self, folder: Name) -> list[Field]:
@@ -144,17 +152,22 @@ class Sha256Form:
         return b""
 
     async def add(self, file: TreeFile, pieces: Pieces, vigil: Vigil) -> None:
-        sha256 = self._hasher.known.get(file.state)
+        sha256 = self._sums.of_state(file.name, file.state)
+        if sha256 is None and (record := await self._sums.recorded(file.name, file.state)):
+            sha256 = record.sha256
         if sha256 is None and file.state.fingerprint.size <= _SMALL_BYTES:
             sha256 = await self._computed(file)
         elif sha256 is None:
             await pieces.flush()
             sha256 = await self._computed_under(vigil, file, pieces)
         if sha256 is not None:
-            await pieces.add(sha256sums.sum_line(file.path, sha256))
+            await pieces.add(self._line(file, sha256))
 
     def tail(self) -> bytes:
         return b""
+
+    def _line(self, file: TreeFile, sha256: bytes) -> bytes:
+        return sha256sums.sum_line(file.path, sha256)
 
     async def _computed_under(self, vigil: Vigil, file: TreeFile, pieces: Pieces) -> bytes | None:
         async def sign_of_life() -> None:
@@ -171,12 +184,25 @@ class Sha256Form:
             except (NotFound, IsFolder):
                 return None
             try:
-                sha256 = await self._hasher.sha256(blob, file.state.device)
+                sha256 = await self._sums.compute(file.name, blob)
             finally:
                 await blob.close()
             if sha256 is not None:
                 return sha256
         raise TransferCut(EndCause.CHANGED, f"{file.name.display} is being written to")
+
+
+class FileSha256Form(Sha256Form):
+    """The same of one file, as `sha256sum FILE` prints it."""
+
+    def fields(self, folder: Name) -> list[Field]:
+        """folder is the file here."""
+        described = content_disposition(Disposition.INLINE, folder.last[:240] + b".sha256")
+        content_type = (b"content-type", sha256sums.MEDIA_TYPE.encode("ascii"))
+        return [content_type, (b"content-disposition", described.encode("latin-1"))]
+
+    def _line(self, file: TreeFile, sha256: bytes) -> bytes:
+        return sha256sums.plain_sum_line(file.path, sha256)
 
 
 def _described(media_type: str, file_name: bytes) -> list[Field]:

@@ -1,4 +1,4 @@
-"""Answers `?manifest=` of a folder: its files with what it takes to fetch or to verify them."""
+"""Answers `?manifest=` of a folder and `?checksum` of a file: what it takes to verify them."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -10,17 +10,21 @@ from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.problems import Field, problem
 from fileserve.site import metalink
 from fileserve.site.addresses import base_url
+from fileserve.site.known_sums import KnownSums
 from fileserve.site.manifest_forms import (
+    FileSha256Form,
     ManifestForm,
     MetalinkForm,
     Pieces,
     Sha256Form,
+    TreeFile,
     tree_files,
 )
 from fileserve.site.unvalidated import is_settled, refuse
 from fileserve.site.vigil import Vigil, vigil_over
+from storage.blob import Blob
+from storage.checksums import FileState
 from storage.errors import NotAFolder, StorageError
-from storage.known_digests import Hasher
 from storage.local import EntryKind, LocalStorage
 from storage.names import Name
 from storage.trees import TreeEntry
@@ -35,7 +39,7 @@ class ManifestSources:
     """
 
     storage: LocalStorage
-    hasher: Hasher
+    sums: KnownSums
     public_url: str | None = None
     sign_of_life_seconds: float = 15.0
 
@@ -84,6 +88,37 @@ async def send_manifest(  # noqa: PLR0917 - three of them are ASGI's own
         await _send_files(send, manifest, name, first, batches, vigil)
 
 
+async def send_checksum(  # noqa: PLR0917 - three of them are ASGI's own
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    sources: ManifestSources,
+    name: Name,
+    blob: Blob,
+    fields: Sequence[Field] = (),
+) -> None:
+    """Answer GET or HEAD of `?checksum` on the file name: one line for `sha256sum -c`.
+
+    blob is the file, open, and stays the caller's.  Raises as send_manifest does.
+    """
+    if await is_settled(scope, send, fields):
+        return
+    form = FileSha256Form(sources.storage, sources.sums, sources.sign_of_life_seconds)
+    await _send_head(send, [*form.fields(name), *fields])
+    pieces = Pieces(send)
+    if scope["method"] == "HEAD":
+        await pieces.finish()
+        return
+    file = TreeFile((name.last,), name, FileState(blob.device, blob.fingerprint))
+    await pieces.begin()
+    async with vigil_over(receive) as vigil:
+        try:
+            await form.add(file, pieces, vigil)
+        except StorageError as error:
+            raise TransferCut(EndCause.UNAVAILABLE, str(error)) from error
+    await pieces.finish()
+
+
 async def _send_head(send: Send, fields: Sequence[Field]) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": list(fields)})
 
@@ -116,10 +151,10 @@ async def _send_files(  # noqa: PLR0917 - a walk is a first batch and the others
 def _manifest(form: str, sources: ManifestSources, scope: Scope) -> ManifestForm | str:
     """The manifest that is asked for, or why there is none."""
     if form == "sha256":
-        return Sha256Form(sources.storage, sources.hasher, sources.sign_of_life_seconds)
+        return Sha256Form(sources.storage, sources.sums, sources.sign_of_life_seconds)
     if form != "metalink":
         return "A manifest is 'sha256' or 'metalink'."
     base = base_url(scope, sources.public_url)
     if base is None:
         return "The request does not say which host it is for."
-    return MetalinkForm(sources.hasher, base)
+    return MetalinkForm(sources.sums, base)

@@ -1,11 +1,16 @@
-"""A folder as a Metalink (RFC 5854): each file with its size, its URL and its digest (pure).
+"""A folder as a Metalink (RFC 5854): each file with its size, its URL and its digests (pure).
 
 metalinkMetalink = element metalink:metalink { ..., metalinkFile+ }
-metalinkFile     = element metalink:file { attribute name { text }, (hash* & size? & url+ ...) }
+metalinkFile     = element metalink:file { attribute name { text },
+                   (hash* & pieces* & size? & url+ ...) }
+metalinkPieces   = element metalink:pieces {
+                   attribute length { ... }, attribute type { text }, hash+ }
 """
 
 import re
 from xml.sax.saxutils import escape, quoteattr
+
+from storage.file_sums import PieceSums
 
 MEDIA_TYPE = "application/metalink4+xml"
 ENDING = b".meta4"
@@ -21,7 +26,13 @@ _IMPOSSIBLE = re.compile("[\x00-\x1f\x7f\\\\\ufffe\uffff]")
 _DRIVE = re.compile("[A-Za-z]:")
 
 
-def file_element(path: tuple[bytes, ...], size: int, url: str, sha256: bytes | None) -> str | None:
+def file_element(
+    path: tuple[bytes, ...],
+    size: int,
+    url: str,
+    sha256: bytes | None,
+    of_pieces: PieceSums | None = None,
+) -> str | None:
     """The element of one file; None for a name that a Metalink cannot carry safely.
 
     url is absolute.  RFC 5854 section 4.1.2.1: a name is a relative path, and leads nowhere up.
@@ -30,9 +41,18 @@ def file_element(path: tuple[bytes, ...], size: int, url: str, sha256: bytes | N
     if name is None:
         return None
     digest = "" if sha256 is None else f'<hash type="sha-256">{sha256.hex()}</hash>'
+    if of_pieces is not None:
+        digest += _pieces(of_pieces)
     return (
         f"<file name={quoteattr(name)}><size>{size}</size>{digest}<url>{escape(url)}</url></file>\n"
     )
+
+
+def _pieces(sums: PieceSums) -> str:
+    """Section 4.2.17: with them a client finds the piece that is damaged, and fetches it alone."""
+    text = sums.sha256s.hex()
+    hashes = "".join(f"<hash>{text[at : at + 64]}</hash>" for at in range(0, len(text), 64))
+    return f'<pieces length="{sums.length}" type="sha-256">{hashes}</pieces>'
 
 
 def tail(left_out: int) -> str:

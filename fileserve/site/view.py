@@ -1,7 +1,7 @@
 """A page that shows one file: plays it, shows it, or says what it is and offers it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
@@ -28,6 +28,14 @@ _FIELDS: tuple[Field, ...] = (
     (b"content-type", b"text/html; charset=utf-8"),
     (b"content-security-policy", PAGE_POLICY),
 )
+
+
+# What is known without waiting of the digest of an open file.
+KnownSha256 = Callable[[Name, Blob], bytes | None]
+
+
+def _none_known(name: Name, blob: Blob) -> bytes | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,10 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that the page says of a file; url is relative to the page, etag as in its own answer."""
+    """All that the page says of a file.
+
+    url is relative to the page, etag as in its own answer; sha256 in hexadecimal, "" if unknown.
+    """
 
     label: str
     url: str
@@ -66,6 +77,7 @@ class View:
     size: Size
     modified: str
     etag: str
+    sha256: str
     text: Text | None
     previous: Neighbour | None
     next: Neighbour | None
@@ -80,6 +92,7 @@ async def send_view(  # noqa: PLR0917 - three of them are ASGI's own
     name: Name,
     fields: Sequence[Field] = (),
     visitor: Visitor = STRANGER,
+    known_sha256: KnownSha256 = _none_known,
 ) -> None:
     """Answer GET or HEAD of the view page of the file name, fields (control) among the others.
 
@@ -90,6 +103,7 @@ async def send_view(  # noqa: PLR0917 - three of them are ASGI's own
         if await is_settled(scope, send, fields):
             return
         text = await _text_of(blob, name)
+        sha256 = known_sha256(name, blob) or b""
     finally:
         await blob.close()
     # Who may see this file alone is not told what lies beside it.
@@ -97,7 +111,7 @@ async def send_view(  # noqa: PLR0917 - three of them are ASGI's own
     neighbours = Neighbours() if is_alone else await find_neighbours(storage, name)
     if await is_settled(scope, send, fields):
         return
-    view = _view_of(name, blob, text, neighbours)
+    view = _view_of(name, blob, text, sha256.hex(), neighbours)
     content = render_view(name, view, scope.get("root_path", ""), visitor).encode("utf-8")
     length = (b"content-length", b"%d" % len(content))
     await send(
@@ -140,7 +154,9 @@ async def _text_of(blob: Blob, name: Name) -> Text | None:
     return Text(decode_text(content, extent), extent)
 
 
-def _view_of(name: Name, blob: Blob, text: Text | None, neighbours: Neighbours) -> View:
+def _view_of(
+    name: Name, blob: Blob, text: Text | None, sha256: str, neighbours: Neighbours
+) -> View:
     family = family_of_file(name.last)
     return View(
         label=printable(name.last),
@@ -151,6 +167,7 @@ def _view_of(name: Name, blob: Blob, text: Text | None, neighbours: Neighbours) 
         size=size_in_words(blob.complete_length),
         modified=rfc3339(blob.fingerprint.modified_ns) or "",
         etag=str(validators_of(blob, time.time()).etag),
+        sha256=sha256,
         text=text,
         previous=_neighbour(neighbours.previous),
         next=_neighbour(neighbours.next),

@@ -35,7 +35,7 @@ def tree(shell: Shell) -> Path:
 
 def sums(root: Path, *names: str) -> str:
     return "".join(
-        f"{hashlib.sha256((root / name).read_bytes()).hexdigest()} *{name}\n" for name in names
+        f"{hashlib.sha256((root / name).read_bytes()).hexdigest()}  {name}\n" for name in names
     )
 
 
@@ -72,7 +72,7 @@ def test_names_are_printed_byte_for_byte(shell: Shell) -> None:
         capture_output=True,
         check=True,
     )
-    assert ended.stdout == b"\\" + empty.encode() + b" *\xff\\n\n"
+    assert ended.stdout == b"\\" + empty.encode() + b"  \xff\\n\n"
 
 
 def test_checksum_as_json(shell: Shell, tree: Path) -> None:
@@ -113,7 +113,7 @@ def test_files_that_are_not_served_have_no_checksums(shell: Shell, tree: Path) -
     (tree / "out").symlink_to("/etc/passwd")
     assert len(shell.run("checksum", "--all").out.splitlines()) == 3
     with_hidden = shell.run("checksum", "--all", FILESERVE_HIDDEN="1").out.splitlines()
-    assert [line.partition("*")[2] for line in with_hidden if ".hidden" in line] == [".hidden"]
+    assert [line.partition("  ")[2] for line in with_hidden if ".hidden" in line] == [".hidden"]
     assert len(with_hidden) == 4
     # What is hidden now is neither missing nor new.
     assert shell.run("verify").out == "4 intact\n"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from tests.clients.access_log import AccessLine, access_lines, errors_in
 from tests.clients.downloads import get
 from tests.clients.programs import IS_BIG, finish, require, running, wait_until
 from tests.clients.samples import MIB, bytes_on_disk, write_random
-from tests.running_server import RunningServer, running_server
+from tests.running_server import REPOSITORY, STRICT_FLAGS, RunningServer, running_server
 
 LARGE = (1024 if IS_BIG else 48) * MIB
 LARGE_FILES = 4
 # The server is killed once a quarter has arrived; at this rate that leaves six seconds to do so.
 LIMITED_BYTES_PER_SECOND = LARGE * LARGE_FILES // 8
+# Of 24 pieces, a MiB each; the damaged byte is in the eighth.
+REPAIRED = 24 * MIB
+DAMAGED_AT = 7 * MIB + 12_345
 CHECKSUM_ERROR = 32  # aria2c(1), EXIT STATUS
 # Without an ampersand: aria2 1.36 saves `a & b` as `a &#38; b`, whatever way it is written in XML.
 ODD_NAMES = [
@@ -166,3 +170,32 @@ def _film_lines(server: RunningServer) -> list[AccessLine]:
 
 def _arrived(folder: Path) -> int:
     return sum(bytes_on_disk(path) for path in folder.rglob("*.mkv"))
+
+
+def checksum_all(root: Path) -> None:
+    command = [sys.executable, *STRICT_FLAGS, "-m", "cli", "checksum", "--all", "--root", root]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+
+
+def test_aria2_repairs_the_one_piece_that_is_damaged(tmp_path: Path) -> None:
+    require("aria2c")
+    root, got, saved = tmp_path / "root", tmp_path / "got", tmp_path / "film.meta4"
+    root.mkdir()
+    got.mkdir()
+    write_random(root / "film.mkv", REPAIRED)
+    checksum_all(root)
+    shutil.copy(root / "film.mkv", got / "film.mkv")
+    with open(got / "film.mkv", "r+b") as file:
+        byte = os.pread(file.fileno(), 1, DAMAGED_AT)[0]
+        os.pwrite(file.fileno(), bytes([byte ^ 1]), DAMAGED_AT)
+    with running_server(root) as server:
+        saved.write_bytes(manifest(server, "/", "metalink"))
+        assert saved.read_bytes().count(b"<hash>") == REPAIRED // MIB
+        done = finish(aria2c(got, "-M", str(saved), "--check-integrity=true"))
+        assert done.returncode == 0, done.stdout
+        assert errors_in(server) == []
+        server.stop()
+        sent = sum(line.bytes for line in access_lines(server, "/film.mkv"))
+    assert (got / "film.mkv").read_bytes() == (root / "film.mkv").read_bytes()
+    # That piece, and what aria2 had asked for beyond it when it had the piece.
+    assert MIB <= sent <= REPAIRED // 2

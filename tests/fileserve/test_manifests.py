@@ -18,6 +18,8 @@ from recording_send import RecordingSend, http_scope, no_more_request
 from starlette.types import Message, Scope
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
+from fileserve.operations.catalog_desk import CatalogDesk, Presence
+from fileserve.site.known_sums import KnownSums
 from fileserve.site.manifest_forms import Pieces
 from fileserve.site.manifests import ManifestSources, manifest_links, send_manifest
 from fileserve.site.metalink import file_element, tail
@@ -25,7 +27,7 @@ from fileserve.site.sha256sums import sum_line
 from storage.blob import Fingerprint
 from storage.checksums import FileState
 from storage.errors import NotAFolder, NotFound
-from storage.known_digests import Hasher, KnownDigests
+from storage.known_digests import KnownDigests
 from storage.local import HiddenNames, LocalStorage
 from storage.names import Name, parse_request_path
 
@@ -56,8 +58,8 @@ class Asked:
 def answered(root: Path, asked: Asked) -> RecordingSend:
     async def run() -> None:
         storage = LocalStorage(root, hidden=asked.hidden)
-        hasher = Hasher(asked.known)
-        sources = ManifestSources(storage, hasher, asked.public_url, asked.sign_of_life_seconds)
+        sums = KnownSums(CatalogDesk(None, Presence.LOOKED_FOR), asked.known)
+        sources = ManifestSources(storage, sums, asked.public_url, asked.sign_of_life_seconds)
         scope: Scope = {**http_scope(asked.method, asked.target, **asked.fields), **asked.scope}
         name = parse_request_path(scope["raw_path"]).name
         form = scope["query_string"].decode().removeprefix("manifest=")
@@ -435,7 +437,7 @@ def test_a_client_that_leaves_stops_the_reading(tmp_path: Path) -> None:
 
     async def run() -> None:
         storage = LocalStorage(tmp_path)
-        sources = ManifestSources(storage, Hasher(KnownDigests()))
+        sources = ManifestSources(storage, KnownSums(CatalogDesk(None, Presence.LOOKED_FOR)))
         has_left = asyncio.Event()
 
         async def receive() -> Message:
@@ -461,7 +463,7 @@ def test_a_client_that_leaves_stops_the_reading_of_small_files(tmp_path: Path) -
 
     async def run() -> None:
         storage = LocalStorage(tmp_path)
-        sources = ManifestSources(storage, Hasher(KnownDigests()))
+        sources = ManifestSources(storage, KnownSums(CatalogDesk(None, Presence.LOOKED_FOR)))
 
         async def receive() -> Message:
             return {"type": "http.disconnect"}

@@ -63,7 +63,7 @@ _NAMES = (
     *(f"{family}.svg" for family in ("text", "pdf", "archive", "file")),
     *("listing.js", "view.js", "menu.js", "commands.js", "positions.js", "shortcuts.js"),
     *("sorting.js", "sizes.js", "requests.js", "tus.js", "unfinished.js", "dropped.js"),
-    *("upload.js", "upload_rows.js", "manage.js", "following.js"),
+    *("upload.js", "upload_rows.js", "manage.js", "following.js", "clipboard.js"),
 )
 _LOADED = {name: _load(name) for name in _NAMES}
 STATIC_FILES: Mapping[str, StaticFile] = {file.url: file for file in _LOADED.values()}

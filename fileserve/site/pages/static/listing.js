@@ -120,13 +120,13 @@ function fileSubject(row, link) {
   links.push(["Open file", link.href, false]);
   const isMedia = row.classList.contains("video") || row.classList.contains("audio");
   const lines = [["Link", link.href], ...linesForFile(link.href, isMedia)];
-  return { title: link.querySelector(":scope > bdi").textContent, links, lines, hint: HINT };
+  return { title: link.querySelector(":scope > bdi").textContent, links, lines, hint: HINT, qr: `${link.href}?qr` };
 }
 
 function folderSubject(url) {
   const links = [["Download ZIP", `${url}?archive=zip`, true], ["Download tar", `${url}?archive=tar`, true]];
   const lines = [["Link", url], ...linesForFolder(url)];
-  return { title: localName(url).replace(/^\.\//, ""), links, lines, hint: FOLDER_HINT };
+  return { title: localName(url).replace(/^\.\//, ""), links, lines, hint: FOLDER_HINT, qr: `${url}?qr` };
 }
 
 function closeChoices(event) {

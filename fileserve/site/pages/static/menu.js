@@ -1,5 +1,7 @@
 // The menu of a file or folder: links, and command lines to copy.  One for the whole page.
 
+import { copyText } from "./clipboard.js";
+
 let menu = null;
 let opener = null;
 
@@ -37,11 +39,12 @@ function makeMenu() {
   return made;
 }
 
-function fill({ title, links, lines, hint, deeds = [] }) {
+function fill({ title, links, lines, hint, qr, deeds = [] }) {
   const heading = element("h2", { id: "menu-title" }, element("bdi", {}, title));
   const nav = element("p", { className: "links" }, ...links.map(linkOf), ...deeds.map(deedOf));
   const list = element("dl", {}, ...lines.map(rowOf));
-  menu.replaceChildren(heading, nav, list, element("p", { className: "hint", role: "status" }, hint));
+  const words = element("p", { className: "hint", role: "status" }, hint);
+  menu.replaceChildren(heading, nav, list, pictureOf(qr, title), words);
 }
 
 function linkOf([label, href, isDownload]) {
@@ -57,6 +60,16 @@ function deedOf([label, act]) {
     void act();
   });
   return button;
+}
+
+// The server draws it, so not before somebody wants to see it.
+function pictureOf(url, title) {
+  const summary = element("summary", {}, "QR code, to open it on a phone");
+  const details = element("details", { className: "qr" }, summary);
+  details.addEventListener("toggle", () => {
+    details.append(element("img", { src: url, alt: `QR code of the address of ${title}` }));
+  }, { once: true });
+  return details;
 }
 
 function rowOf([tool, text]) {
@@ -75,31 +88,12 @@ function element(tag, properties, ...children) {
 
 async function copy(button) {
   const text = button.dataset.copy;
-  const isCopied = await copyText(text);
+  const isCopied = await copyText(text, menu);
   button.textContent = isCopied ? "Copied" : "Select";
   menu.querySelector(".hint").textContent = isCopied
     ? "Copied."
     : "The browser does not allow copying here; select the line and copy it by hand.";
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
-}
-
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    // Without HTTPS there is no clipboard; the old way still works.
-    return copyBySelection(text);
-  }
-}
-
-function copyBySelection(text) {
-  const field = element("textarea", { value: text, className: "unseen" });
-  menu.append(field);
-  field.select();
-  const isCopied = document.execCommand("copy");
-  field.remove();
-  return isCopied;
 }
 
 // Below the button, above it where there is no room; on a phone the style sheet has it at the bottom.

@@ -1,5 +1,6 @@
 // What the view page can do with scripts: keys, the remembered position, speed and menus.
 
+import { bindCopy } from "./clipboard.js";
 import { linesForFile } from "./commands.js";
 import { toggleMenu } from "./menu.js";
 import { recall, remember, forget } from "./positions.js";
@@ -23,13 +24,16 @@ document.querySelector(".more-folder").addEventListener("click", openMenu);
 document.addEventListener("keydown", actOnKey, { capture: true });
 if (media) bindMedia();
 if (picture) bindPicture();
+const digest = document.querySelector("#sha256");
+if (digest) bindCopy(document.querySelector("#copy-sha256"), digest);
 const following = document.querySelector("#follow");
 if (following) void import("./following.js").then((module) => module.bindFollow(following, file));
 
 function openMenu(event) {
   const links = [["Download", `${file}?download`, true], ["Open file", file, false]];
   const hint = "curl, wget and aria2 go on where they were cut off.";
-  toggleMenu(event.currentTarget, { title, links, lines: [["Link", file], ...linesForFile(file, Boolean(media))], hint });
+  const lines = [["Link", file], ...linesForFile(file, Boolean(media))];
+  toggleMenu(event.currentTarget, { title, links, lines, hint, qr: `${file}?qr` });
 }
 
 // The player.
