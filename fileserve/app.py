@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -47,6 +48,9 @@ from storage.local import LocalStorage
 from storage.names import RESERVED_FIRST_SEGMENT
 
 _log = logging.getLogger("fileserve.error")
+if TYPE_CHECKING:
+    from fileserve.site.changes import Changes
+
 SERVICE_PREFIX = "/-/"
 # Longer than any local disk takes, shorter than the patience of those who ask.
 _READY_SECONDS = 3.0
@@ -75,6 +79,8 @@ class Site(FastAPI):
         self.state.desk = _open_desk(settings)
         self.files = FileSite(settings, storage, self.state.desk)
         self.state.transfers = TransferRegistry()
+        # None: nobody changes anything, and nothing is imported for it.
+        self.changes = _changes_for(settings, storage, self.state.desk)
         # Asked anew with each request, as the desk knows them now.
         self.tokens: Callable[[], Tokens] = lambda: self.state.desk.tokens
         # Until the one in the state folder is read: sessions by it end with this process.
@@ -114,7 +120,11 @@ class Site(FastAPI):
 
     def _app_behind(self, scope: Scope) -> ASGIApp:
         """Whose address it is, for whoever may come to it."""
-        return super().__call__ if _is_own_page(scope) else self.files
+        if _is_own_page(scope):
+            return super().__call__
+        if self.changes is not None and scope["method"] in self.changes.methods:
+            return self.changes
+        return self.files
 
     def _gate_for(self, settings: Settings) -> Gate | None:
         """The gate; None where everybody may read and nobody writes, so that it costs nothing."""
@@ -166,6 +176,14 @@ def create_app(settings: Settings, storage: LocalStorage) -> Site:
     return site
 
 
+def _changes_for(settings: Settings, storage: LocalStorage, desk: CatalogDesk) -> "Changes | None":
+    if not settings.writable:
+        return None
+    from fileserve.site.changes import Changes  # noqa: PLC0415 - read-only serving needs none of it
+
+    return Changes(settings, storage, desk)
+
+
 def _open_desk(settings: Settings) -> CatalogDesk:
     """The catalog's; raises SettingsError where one is needed and has no place."""
     presence = Presence.MADE if needs_catalog(settings) else Presence.LOOKED_FOR
@@ -194,6 +212,8 @@ async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
         desk: CatalogDesk = site.state.desk
         try:
             await desk.start()
+            if isinstance(site, Site) and site.changes is not None:
+                site.changes.start()
             if isinstance(site, Site) and site.gate is not None:
                 site.session_key = await asyncio.to_thread(_kept_session_key, site)
             yield

@@ -52,6 +52,7 @@ _NO_ROBOTS: Field = (b"x-robots-tag", b"noindex, nofollow")
 _FOR_SHARED_CACHES = ("public", "private", "s-maxage")
 INDEX_NAME = b"index.html"
 _ALLOW: Field = (b"allow", b"GET, HEAD, OPTIONS")
+_ALLOW_CHANGES: Field = (b"allow", b"GET, HEAD, OPTIONS, PUT, POST, DELETE, MOVE")
 # Scripts of a served page would run as this site; in a sandbox they have no origin and do not run.
 _SANDBOX: Field = (b"content-security-policy", b"sandbox")
 # Where folders are sites, scripts run, but still without this site's origin.
@@ -253,11 +254,12 @@ class FileSite:
 
     async def _send_no_content(self, scope: Scope, send: Send) -> None:
         """Answer OPTIONS with what is allowed, and every other method with 405."""
+        allow = _ALLOW_CHANGES if self._settings.writable else _ALLOW
         if scope["method"] != "OPTIONS":
-            detail = "Files and folders are read with GET and HEAD."
-            await self._refuse(scope, send, problem(405, detail, _ALLOW))
+            detail = "This cannot be done here; the Allow field tells what can."
+            await self._refuse(scope, send, problem(405, detail, allow))
             return
-        fields = [_ALLOW, *self._cors(scope)]
+        fields = [allow, *self._cors(scope)]
         await send({"type": "http.response.start", "status": 204, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
 
