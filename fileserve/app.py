@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -55,6 +56,10 @@ from storage.local import LocalStorage
 from storage.names import RESERVED_FIRST_SEGMENT
 
 _log = logging.getLogger("fileserve.error")
+if TYPE_CHECKING:
+    from fileserve.site.changes import Changes
+
+_UPLOADS_PREFIX = b"/-/uploads/"
 SERVICE_PREFIX = "/-/"
 # Longer than any local disk takes, shorter than the patience of those who ask.
 _READY_SECONDS = 3.0
@@ -83,6 +88,8 @@ class Site(FastAPI):
         self.state.desk = _open_desk(settings)
         self.files = FileSite(settings, storage, self.state.desk)
         self.state.transfers = TransferRegistry()
+        # None: nobody changes anything, and nothing is imported for it.
+        self.changes = _changes_for(settings, storage, self.state.desk)
         # Asked anew with each request, as the desk knows them now.
         self.tokens: Callable[[], Tokens] = lambda: self.state.desk.tokens
         # Until the one in the state folder is read: sessions by it end with this process.
@@ -122,7 +129,12 @@ class Site(FastAPI):
 
     def _app_behind(self, scope: Scope) -> ASGIApp:
         """Whose address it is, for whoever may come to it."""
-        return super().__call__ if _is_own_page(scope) else self.files
+        if _is_own_page(scope):
+            is_upload = (path_below(scope) + b"/").startswith(_UPLOADS_PREFIX)
+            return self.changes.tus if self.changes and is_upload else super().__call__
+        if self.changes is not None and scope["method"] in self.changes.methods:
+            return self.changes
+        return self.files
 
     def _gate_for(self, settings: Settings) -> Gate | None:
         """The gate; None where everybody may read and nobody writes, so that it costs nothing."""
@@ -174,6 +186,14 @@ def create_app(settings: Settings, storage: LocalStorage) -> Site:
     return site
 
 
+def _changes_for(settings: Settings, storage: LocalStorage, desk: CatalogDesk) -> "Changes | None":
+    if not settings.writable:
+        return None
+    from fileserve.site.changes import Changes  # noqa: PLC0415 - read-only serving needs none of it
+
+    return Changes(settings, storage, desk)
+
+
 def _open_desk(settings: Settings) -> CatalogDesk:
     """The catalog's; raises SettingsError where one is needed and has no place."""
     presence = Presence.MADE if needs_catalog(settings) else Presence.LOOKED_FOR
@@ -202,12 +222,16 @@ async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
         desk: CatalogDesk = site.state.desk
         try:
             await desk.start()
+            if isinstance(site, Site) and site.changes is not None:
+                site.changes.start()
             if isinstance(site, Site) and site.gate is not None:
                 site.session_key = await asyncio.to_thread(_kept_session_key, site)
             settings: Settings = site.state.settings
             async with background_sums(settings, partial(open_catalog, settings)):
                 yield
         finally:
+            if isinstance(site, Site) and site.changes is not None:
+                await site.changes.stop()
             await desk.close()
             await storage.close()
 

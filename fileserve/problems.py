@@ -17,11 +17,16 @@ from starlette.types import Scope, Send
 from fileserve.http.accept import preferred
 from storage.errors import (
     AccessDenied,
+    AlreadyExists,
     Busy,
+    Changed,
     IsFolder,
     NameRefused,
+    NoSpace,
     NotAFolder,
+    NotEmpty,
     NotFound,
+    OtherFileSystem,
     Overloaded,
     StorageError,
     Unavailable,
@@ -124,6 +129,31 @@ def problem_for(error: StorageError) -> Problem:
             return problem(503, detail, _retry_after(error))
         case _:
             return problem(500, "The server could not do this.")
+
+
+def problem_of_change(error: StorageError) -> Problem:
+    """As problem_for, for whoever may write there: it may know what is in the way."""
+    match error:
+        case NameRefused():
+            return problem(400, "Nothing can have this name here.")
+        case NotAFolder():
+            return problem(409, "Something on the way to this address is not a folder.")
+        case IsFolder():
+            return problem(409, "There is a folder at this address.")
+        case AlreadyExists():
+            return problem(409, "There is something at this address already.")
+        case NotEmpty():
+            return problem(409, "The folder is not empty; '?recursive' removes all it holds.")
+        case OtherFileSystem():
+            return problem(409, "The two addresses lie on different disks; upload it anew there.")
+        case Changed():
+            return problem(412, "It was changed meanwhile.")
+        case NoSpace():
+            return problem(507, "There is not enough space for it.")
+        case AccessDenied():
+            return problem(403, "The server may not write what is at this address.")
+        case _:
+            return problem_for(error)
 
 
 def render_problem(refusal: Problem, accept: str | None) -> RenderedProblem:

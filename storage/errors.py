@@ -10,6 +10,7 @@
     ├── Busy                  somebody else is writing to it now
     ├── Changed               not in the state any more that the caller meant
     ├── NotEmpty              a folder with something in it was to be removed
+    ├── OtherFileSystem       a move from one file system to another was asked for
     ├── NoSpace               no room: disk, quota or largest file size
     └── Unavailable           hung or failing mount; may work again later
         ├── Overloaded        the process's or system's limit of open files
@@ -64,6 +65,10 @@ class Changed(StorageError):
 
 class NotEmpty(StorageError):
     """The folder holds something, and removing that was not asked for."""
+
+
+class OtherFileSystem(StorageError):
+    """The two names lie on different file systems: a rename is impossible."""
 
 
 class NoSpace(StorageError):

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from storage.atomic import NEW_FILE_MODE, NO_TMPFILE
 from storage.blob import Fingerprint
-from storage.digests import Digester, Digests
-from storage.errors import NoSpace
-from storage.landing import Claim, Landing
+from storage.copying import write_all
+from storage.digests import Buffer, Digester, Digests
+from storage.landing import Claim, Landing, require_space
 from storage.library import explained
 from storage.staging import create_part
 
@@ -25,6 +25,7 @@ _FALLOC_FL_KEEP_SIZE = 1  # linux/falloc.h
 _SYNC_FILE_RANGE_WRITE = 2  # sync_file_range(2)
 # The disk begins early with what fsync would otherwise have to wait for in the end.
 _WRITE_BACK_BYTES = 8 << 20
+_MOST_BUFFERS = 1024  # IOV_MAX
 _NO_RESERVATION = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EINTR))
 _libc = ctypes.CDLL(None, use_errno=True)
 _fallocate_call = _libc.fallocate
@@ -72,7 +73,7 @@ class Incoming:
             if size and _fallocate(fd, size):
                 self._reserved_bytes = size
 
-    def write(self, buffers: Sequence[bytes]) -> None:
+    def write(self, buffers: Sequence[Buffer]) -> None:
         """Add bytes, hashing them on the way."""
         with self._lock, explained(self._landing.name.display):
             fd = self._open_fd()
@@ -136,9 +137,7 @@ class Incoming:
             os.close(fd)
 
     def _require(self, fd: int, size: int) -> None:
-        room = os.fstatvfs(fd)
-        if room.f_bavail * room.f_frsize - self._keep_free_bytes < size:
-            raise NoSpace(f"{self._landing.name.display}: no space left for {size} bytes")
+        require_space(fd, size, self._keep_free_bytes, self._landing.name.display)
 
     def _begin_write_back(self, fd: int) -> None:
         due = self.length - self._written_back_bytes
@@ -148,14 +147,15 @@ class Incoming:
             self._written_back_bytes = self.length
 
 
-def _write_all(fd: int, buffers: Sequence[bytes]) -> None:
-    written = os.writev(fd, buffers)
-    for buffer in buffers:
-        if written < len(buffer):
-            rest = memoryview(buffer)[max(written, 0) :]
-            while rest:
-                rest = rest[os.write(fd, rest) :]
-        written -= len(buffer)
+def _write_all(fd: int, buffers: Sequence[Buffer]) -> None:
+    for start in range(0, len(buffers), _MOST_BUFFERS):
+        some = buffers[start : start + _MOST_BUFFERS]
+        written = os.writev(fd, some)
+        for buffer in some:
+            # A full disk, a signal and 2 GiB at a time are reasons for the kernel to take less.
+            if written < len(buffer):
+                write_all(fd, memoryview(buffer)[max(written, 0) :])
+            written -= len(buffer)
 
 
 def _fallocate(fd: int, size: int) -> bool:

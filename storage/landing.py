@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from storage.atomic import Existing, Target, link_descriptor, rename_entry, sync_folder
 from storage.beneath import CrossesMount
 from storage.blob import Fingerprint, fingerprint_of
-from storage.errors import AlreadyExists, Changed, IsFolder, NotAFolder, Unavailable
+from storage.errors import (
+    AccessDenied,
+    AlreadyExists,
+    Changed,
+    IsFolder,
+    NoSpace,
+    NotAFolder,
+    Unavailable,
+)
 from storage.library import explained
 from storage.names import Name
 from storage.pools import BoundedPool, writing_pool
@@ -82,12 +90,29 @@ class Landing:
                 raise NotAFolder(f"{self.name.parent.display}: is not a folder")
             yield fd
 
+    def is_beside(self, other: "Landing") -> bool:
+        """Whether both lie on one mount."""
+        return self.prefix == other.prefix
+
+    def refuse_mounts(self) -> None:
+        """Raise AccessDenied where something is mounted in what has the name, or below it.
+
+        Moving or removing a tree must never move or empty a disk that somebody mounted in it.
+        """
+        depth = len(self.name.segments)
+        for point in self._router.mount_points():
+            if point[:depth] == self.name.segments:
+                raise AccessDenied(f"{self.name.display}: a file system is mounted in it")
+
     def look(self) -> Fingerprint | None:
         """The state of the file that has the name now; raises as publish for what is no file."""
-        if self.nearest != self.name.parent:
-            return None
-        with self.opened(self.nearest) as fd:
-            return self._file_state(fd)
+        with self.opened_nearest() as fd:
+            return self._file_state(fd) if self.nearest == self.name.parent else None
+
+    def require_space(self, size: int, keep_free_bytes: int) -> None:
+        """Raise NoSpace unless size more bytes leave keep_free_bytes."""
+        with self.opened(self.nearest) as fd, self.explained():
+            require_space(fd, size, keep_free_bytes, self.name.display)
 
     def publish(self, fd: int, staged: bytes | None, claim: Claim) -> Fingerprint:
         """Give an open file its name, durably, and return its state; makes missing folders.
@@ -214,3 +239,10 @@ def _rename_through(staging_fd: int, fd: int, target: Target) -> None:
     finally:
         with contextlib.suppress(OSError):  # gone with the rename
             os.unlink(segment, dir_fd=staging_fd)
+
+
+def require_space(fd: int, size: int, keep_free_bytes: int, what: str) -> None:
+    """Raise NoSpace unless size more bytes leave keep_free_bytes on the file system of fd."""
+    room = os.fstatvfs(fd)
+    if room.f_bavail * room.f_frsize - keep_free_bytes < size:
+        raise NoSpace(f"{what}: no space left for {size} bytes")

@@ -11,12 +11,14 @@ import fcntl
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 
 from storage.names import STAGING_SEGMENT
 
 _PART = re.compile(rb"[0-9a-f]{32}\.part")
+_GONE = re.compile(rb"[0-9a-f]{32}\.gone")
 _LOCK_SEGMENT = b"lock"
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -45,6 +47,11 @@ def find_staging(mount_fd: int) -> int:
 def new_part_segment() -> bytes:
     """A name for a file of a living writer."""
     return b"%s.part" % secrets.token_hex(16).encode()
+
+
+def new_gone_segment() -> bytes:
+    """A name for a folder that was removed and is being emptied."""
+    return b"%s.gone" % secrets.token_hex(16).encode()
 
 
 def create_part(staging_fd: int, mode: int) -> tuple[int, bytes]:
@@ -95,8 +102,13 @@ def sweep(mount_fd: int) -> int:
     except FileNotFoundError:
         return 0
     try:
-        parts = [name for name in map(os.fsencode, os.listdir(staging_fd)) if _PART.fullmatch(name)]
-        return sum(_remove_if_left(staging_fd, part) for part in parts)
+        names = [os.fsencode(name) for name in os.listdir(staging_fd)]
+        gone = [name for name in names if _GONE.fullmatch(name)]
+        for name in gone:
+            # Another process may be at it, too: each name is removed by one of them.
+            shutil.rmtree(name, ignore_errors=True, dir_fd=staging_fd)
+        parts = [name for name in names if _PART.fullmatch(name)]
+        return len(gone) + sum(_remove_if_left(staging_fd, part) for part in parts)
     finally:
         os.close(staging_fd)
 

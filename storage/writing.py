@@ -4,9 +4,12 @@ import os
 import stat
 from functools import partial
 
+from storage import changes
+from storage.blob import Fingerprint
 from storage.errors import NameRefused, NotAFolder, NotFound, StorageError
 from storage.incoming import Incoming
-from storage.landing import Landing
+from storage.landing import Claim, Landing
+from storage.library import Scope
 from storage.local import HiddenNames, LocalStorage
 from storage.names import Name
 from storage.routing import Place, Router
@@ -49,6 +52,20 @@ class Writing:
         begin = partial(Incoming, landing, keep_free_bytes)
         return await landing.pool.run(begin, discard=Incoming.abort)
 
+    async def remove(self, name: Name, scope: Scope, expected: Fingerprint | None) -> None:
+        """Remove an entry; see changes.remove."""
+        landing = await self.land(name)
+        _require_parent(landing)
+        await landing.pool.run(partial(changes.remove, landing, scope, expected))
+
+    async def move(
+        self, old: Name, new: Name, claim: Claim, expected: Fingerprint | None
+    ) -> Fingerprint | None:
+        """Give an entry another name; see changes.move."""
+        source, target = await self.land(old), await self.land(new)
+        _require_parent(source)
+        return await target.pool.run(partial(changes.move, source, target, claim, expected))
+
     async def sweep(self) -> None:
         """Remove what killed writers left on the mounts that can be reached at once.
 
@@ -88,6 +105,11 @@ def _landing(router: Router, name: Name, folder: Name, fileno: int, place: Place
     finally:
         os.close(fileno)
     return Landing(router, name, folder, place)
+
+
+def _require_parent(landing: Landing) -> None:
+    if landing.nearest != landing.name.parent:
+        raise NotFound(f"{landing.name.display}: not found")
 
 
 def _sweep(landing: Landing, folder: Name) -> int:

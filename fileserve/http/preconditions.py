@@ -30,6 +30,14 @@ class Verdict(Enum):
     FAILED = "failed"
 
 
+class ChangeVerdict(Enum):
+    """How a request that changes something goes on: do it, 412, or 428."""
+
+    PROCEED = "proceed"
+    FAILED = "failed"
+    UNGUARDED = "unguarded"
+
+
 @dataclass(frozen=True, slots=True)
 class EntityTagList:
     """The tags that were listed; the empty list, also what an unreadable field is, matches none."""
@@ -105,6 +113,21 @@ def evaluate(asked: Conditions, current: Validators) -> Verdict:
     if _is_held_already(asked, current):
         return Verdict.NOT_MODIFIED
     return Verdict.PROCEED
+
+
+def evaluate_change(asked: Conditions, current: Validators | None) -> ChangeVerdict:
+    """Judge a request other than GET and HEAD; current None: there is nothing yet.
+
+    If-Modified-Since means nothing here (13.1.3).  UNGUARDED: what exists would be changed, and
+    no condition says that its sender knows of it (RFC 6585 section 3).
+    """
+    if current is None:
+        is_failed = asked.if_match is not None
+        return ChangeVerdict.FAILED if is_failed else ChangeVerdict.PROCEED
+    undated = Conditions(asked.if_match, asked.if_unmodified_since, asked.if_none_match)
+    if evaluate(undated, current) is not Verdict.PROCEED:
+        return ChangeVerdict.FAILED
+    return ChangeVerdict.UNGUARDED if undated == UNCONDITIONAL else ChangeVerdict.PROCEED
 
 
 def evaluate_undated(fields: Mapping[str, str], current: EntityTag | None) -> Verdict:

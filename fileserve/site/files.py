@@ -49,8 +49,10 @@ _WITH_DIGEST = (200, 206)
 _KEY_OF = itemgetter(0)
 _READING = {b"GET": "GET", b"HEAD": "HEAD"}
 _NO_ROBOTS: Field = (b"x-robots-tag", b"noindex, nofollow")
+_FOR_SHARED_CACHES = ("public", "private", "s-maxage")
 INDEX_NAME = b"index.html"
 _ALLOW: Field = (b"allow", b"GET, HEAD, OPTIONS")
+_ALLOW_CHANGES: Field = (b"allow", b"GET, HEAD, OPTIONS, PUT, POST, DELETE, MOVE")
 # Scripts of a served page would run as this site; in a sandbox they have no origin and do not run.
 _SANDBOX: Field = (b"content-security-policy", b"sandbox")
 # Where folders are sites, scripts run, but still without this site's origin.
@@ -76,7 +78,7 @@ class FileSite:
         self._robots: tuple[Field, ...] = () if settings.robots == "allow" else (_NO_ROBOTS,)
         self._page_fields = page_fields(settings)
         self._control: tuple[Field, ...] = (
-            (b"cache-control", settings.cache_control.encode("latin-1")),
+            (b"cache-control", _cache_control(settings).encode("latin-1")),
             (b"x-content-type-options", b"nosniff"),
             # nginx in front would spool into a temporary file, of 1 GiB at the most.
             (b"x-accel-buffering", b"no"),
@@ -252,16 +254,26 @@ class FileSite:
 
     async def _send_no_content(self, scope: Scope, send: Send) -> None:
         """Answer OPTIONS with what is allowed, and every other method with 405."""
+        allow = _ALLOW_CHANGES if self._settings.writable else _ALLOW
         if scope["method"] != "OPTIONS":
-            detail = "Files and folders are read with GET and HEAD."
-            await self._refuse(scope, send, problem(405, detail, _ALLOW))
+            detail = "This cannot be done here; the Allow field tells what can."
+            await self._refuse(scope, send, problem(405, detail, allow))
             return
-        fields = [_ALLOW, *self._cors(scope)]
+        fields = [allow, *self._cors(scope)]
         await send({"type": "http.response.start", "status": 204, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
 
     def _cors(self, scope: Scope) -> list[Field]:
         return cors_fields(self._settings, scope["method"], scope["headers"])
+
+
+def _cache_control(settings: Settings) -> str:
+    """Cache-Control of files: no shared cache may keep what not everybody may read."""
+    if not settings.private:
+        return settings.cache_control
+    directives = [directive.strip() for directive in settings.cache_control.split(",")]
+    kept = [each for each in directives if not each.lower().startswith(_FOR_SHARED_CACHES)]
+    return ", ".join(["private", *kept])
 
 
 def _raw_path(scope: Scope) -> bytes:

@@ -5,7 +5,6 @@ import http.client
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,11 @@ from pathlib import Path
 import pytest
 from running_server import RunningServer, running_server
 
-from fileserve.access.tokens import hash_of, new_secret
-from storage.catalog import Catalog
-from storage.catalog_records import TokenRecord
+from fileserve.access.keys import Purpose, signing_key
+from fileserve.access.links import Link, signed_path
+from fileserve.settings import Settings
+from fileserve.state import made_state_folder
+from tests.known_tokens import token_for
 from tests.wire.fronts import (
     SOON_SECONDS,
     documented,
@@ -240,15 +241,10 @@ def test_what_is_made_on_the_way_is_still_ours(behind_nginx: Front) -> None:
 
 
 def test_a_private_file_needs_its_token(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    state.mkdir(mode=0o700)
-    secret = new_secret()
-    with Catalog.open(f"sqlite:///{state}/catalog.sqlite") as catalog:
-        now = int(time.time())
-        catalog.put_token(TokenRecord("reader", hash_of(secret.encode()), "read", b"sub", now))
-    options = ("--private", "--state-dir", str(state))
+    # front() makes the same folder.
+    secret = token_for(tmp_path / "root", "read", "sub")
     bearer = f"Bearer {secret}"
-    with front(tmp_path, f"x-accel {LOCATION}", offloading_nginx, *options) as running:
+    with front(tmp_path, f"x-accel {LOCATION}", offloading_nginx, "--private") as running:
         assert running.ask("/sub/deep/in.bin").status == 401
         assert running.ask("/sub/deep/in.bin", Authorization="Bearer fs_wrong").status == 401
         # Without a token nginx must not be a way around, whatever it is asked for.
@@ -257,6 +253,23 @@ def test_a_private_file_needs_its_token(tmp_path: Path) -> None:
         reply = running.ask("/sub/deep/in.bin", Authorization=bearer)
         assert (reply.status, reply.content) == (200, CONTENT)
         assert running.ask("/sub/deep/in.bin", Range="bytes=0-1").status == 401
+
+
+def test_a_link_opens_its_file_and_one_that_is_counted_is_sent_here(tmp_path: Path) -> None:
+    settings = Settings(root=tmp_path / "root")
+    key = signing_key(made_state_folder(settings), Purpose.LINK)
+    plain = Link("plain1", (b"sub",), is_folder=True)
+    counted = Link("counted1", (b"plain.bin",), is_folder=False, downloads=1)
+    free, paid = (signed_path(link, key.key_id, key.secret) for link in (plain, counted))
+    with front(tmp_path, f"x-accel {LOCATION}", offloading_nginx, "--private") as running:
+        reply = running.ask(f"{free}deep/in.bin")
+        assert (reply.status, reply.content) == (200, CONTENT)
+        assert running.bytes_we_sent("/-/s/plain1/sub/deep/in.bin") == 0
+        assert reply.fields["Referrer-Policy"] in {"no-referrer", "same-origin"}
+        assert running.ask(f"{free[:-8]}tampered/deep/in.bin").status == 403
+        assert running.ask(paid).content == CONTENT
+        assert running.bytes_we_sent("/-/s/counted1/plain.bin") == len(CONTENT)
+        assert running.ask(paid, User_Agent="somebody else").status == 410
 
 
 def test_nginx_refuses_a_symlink_that_came_meanwhile(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""Removes and moves what lies beneath a root, each in one step that others see whole.
+
+Everything here blocks and raises StorageErrors: for threads of the landing's pool.
+"""
+
+import errno
+import os
+import shutil
+import stat
+
+from storage.atomic import Target, rename_entry, sync_folder
+from storage.blob import Fingerprint, fingerprint_of
+from storage.errors import (
+    AlreadyExists,
+    Changed,
+    NotFound,
+    OtherFileSystem,
+)
+from storage.landing import Claim, Landing
+from storage.library import Scope
+from storage.names import Name
+from storage.staging import locked, new_gone_segment
+
+
+def remove(landing: Landing, scope: Scope, expected: Fingerprint | None) -> None:
+    """Remove an entry, a folder with all it holds only with Scope.TREE; a symlink itself.
+
+    expected: only a file in this state.  Raises NotFound, NotEmpty, Changed and others.
+    """
+    gone: bytes | None = None
+    with (
+        landing.opened(landing.name.parent) as folder_fd,
+        landing.explained(),
+        landing.opened_staging() as staging_fd,
+    ):
+        with locked(staging_fd):
+            found = _required(landing, folder_fd, expected)
+            if not stat.S_ISDIR(found.st_mode):
+                os.unlink(landing.name.last, dir_fd=folder_fd)
+            elif scope is Scope.ENTRY:
+                os.rmdir(landing.name.last, dir_fd=folder_fd)
+            else:
+                gone = _set_aside(landing, folder_fd, staging_fd)
+        sync_folder(folder_fd)
+        if gone is not None:
+            # It is gone for everybody; what cannot be removed now, the next start will.
+            shutil.rmtree(gone, ignore_errors=True, dir_fd=staging_fd)
+
+
+def move(
+    old: Landing, new: Landing, claim: Claim, expected: Fingerprint | None
+) -> Fingerprint | None:
+    """Give an entry another name on its mount; its state afterwards, None for a folder.
+
+    expected: only a file in this state; claim: what may have the new name, which a folder never
+    takes from anything.  Missing folders are made.  Raises NotFound, AlreadyExists, Changed,
+    OtherFileSystem and others.
+    """
+    _refuse_into_itself(old.name, new.name)
+    if not old.is_beside(new):
+        raise _on_another(old, new)
+    made: list[Name] = []
+    try:
+        with (
+            old.opened(old.name.parent) as old_fd,
+            old.explained(),
+            new.opened_staging() as staging_fd,
+        ):
+            # Before any folder is made.
+            _required(old, old_fd, expected)
+            with new.made_folder(new.name.parent, made) as new_fd, locked(staging_fd):
+                found = _required(old, old_fd, expected)
+                state = _rename(old, old_fd, new, new_fd, _strictest(claim, found))
+                # The new name first: a power cut may show both names, never none.
+                sync_folder(new_fd)
+                sync_folder(old_fd)
+        return state
+    except BaseException:
+        new.remove_folders(made)
+        raise
+
+
+def _required(landing: Landing, folder_fd: int, expected: Fingerprint | None) -> os.stat_result:
+    found = landing.entry(folder_fd, landing.name.last)
+    if found is None:
+        raise NotFound(f"{landing.name.display}: not found")
+    if expected is not None and fingerprint_of(found) != expected:
+        raise Changed(f"{landing.name.display}: was changed meanwhile")
+    return found
+
+
+def _set_aside(landing: Landing, folder_fd: int, staging_fd: int) -> bytes:
+    """Take a folder out of everybody's sight in one step; its name among what is staged."""
+    landing.refuse_mounts()
+    gone = new_gone_segment()
+    os.rename(landing.name.last, gone, src_dir_fd=folder_fd, dst_dir_fd=staging_fd)
+    return gone
+
+
+def _rename(
+    old: Landing, old_fd: int, new: Landing, new_fd: int, claim: Claim
+) -> Fingerprint | None:
+    new.refuse_taken(new_fd, claim)
+    old.refuse_mounts()
+    try:
+        rename_entry(old_fd, old.name.last, Target(new_fd, new.name.last, claim.existing))
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            raise _on_another(old, new) from error
+        raise
+    moved = new.entry(new_fd, new.name.last)
+    is_file = moved is not None and stat.S_ISREG(moved.st_mode)
+    return fingerprint_of(moved) if moved is not None and is_file else None
+
+
+def _strictest(claim: Claim, moved: os.stat_result) -> Claim:
+    """Only files replace files."""
+    return claim if stat.S_ISREG(moved.st_mode) else Claim()
+
+
+def _refuse_into_itself(old: Name, new: Name) -> None:
+    if new.segments[: len(old.segments)] == old.segments:
+        raise AlreadyExists(f"{old.display} cannot be moved to itself or into itself")
+
+
+def _on_another(old: Landing, new: Landing) -> OtherFileSystem:
+    return OtherFileSystem(
+        f"{old.name.display} and {new.name.display} lie on different file systems"
+    )
