@@ -51,6 +51,7 @@ _log = logging.getLogger("fileserve.error")
 if TYPE_CHECKING:
     from fileserve.site.changes import Changes
 
+_UPLOADS_PREFIX = b"/-/uploads/"
 SERVICE_PREFIX = "/-/"
 # Longer than any local disk takes, shorter than the patience of those who ask.
 _READY_SECONDS = 3.0
@@ -121,7 +122,8 @@ class Site(FastAPI):
     def _app_behind(self, scope: Scope) -> ASGIApp:
         """Whose address it is, for whoever may come to it."""
         if _is_own_page(scope):
-            return super().__call__
+            is_upload = (path_below(scope) + b"/").startswith(_UPLOADS_PREFIX)
+            return self.changes.tus if self.changes and is_upload else super().__call__
         if self.changes is not None and scope["method"] in self.changes.methods:
             return self.changes
         return self.files
@@ -218,6 +220,8 @@ async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
                 site.session_key = await asyncio.to_thread(_kept_session_key, site)
             yield
         finally:
+            if isinstance(site, Site) and site.changes is not None:
+                await site.changes.stop()
             await desk.close()
             await storage.close()
 

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Engine, text, update
 from storage import catalog_access as access
 from storage import catalog_digests as digests
 from storage import catalog_schema as schema
+from storage.catalog_copy import read_copy, write_copy
 from storage.catalog_engine import held, make_engine, reading, sqlite_path, writing
 from storage.catalog_records import EventRecord, FileDigest, LinkRecord, TokenRecord
-from storage.errors import CatalogDamaged
+from storage.errors import CatalogDamaged, CatalogUnavailable
 
 # Whoever migrates a PostgreSQL catalog holds this advisory lock.
 _MIGRATION_LOCK = 0x66696C65
@@ -28,9 +29,10 @@ class Catalog:
     Each change but notes of use has a number, the revision: the larger, the later.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        """Takes ownership of engine; see open."""
+    def __init__(self, engine: Engine, file: str | None) -> None:
+        """Takes ownership of engine, whose SQLite file is file; see open."""
         self._engine = engine
+        self._file = file
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -46,21 +48,18 @@ class Catalog:
     @classmethod
     def open_held(cls, url: str) -> Self:
         """As open, for whoever holds the file."""
-        engine = make_engine(url)
+        catalog = cls.as_it_is(url)
         try:
-            with writing(engine) as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-                schema.migrate(connection)
+            catalog._make_ready()
         except BaseException:
-            engine.dispose()
+            catalog.close()
             raise
-        return cls(engine)
+        return catalog
 
     @classmethod
     def as_it_is(cls, url: str) -> Self:
         """The catalog at url, neither made nor migrated: for looking at it."""
-        return cls(make_engine(url))
+        return cls(make_engine(url), sqlite_path(url))
 
     def version(self) -> int:
         """The version of its tables; 0 is none at all."""
@@ -155,6 +154,7 @@ class Catalog:
         """Raises AlreadyExists for a name that has had a token, be it revoked."""
         with self._changing() as (connection, revision):
             access.put_token(connection, revision, record)
+        self._copy_again()
 
     def tokens(self) -> list[TokenRecord]:
         """Every token in the order of names, revoked and expired ones included."""
@@ -165,6 +165,7 @@ class Catalog:
         """Raises NotFound."""
         with self._changing() as (connection, revision):
             access.revoke_token(connection, revision, name, now)
+        self._copy_again()
 
     def note_token_use(self, name: str, now: int) -> None:
         """Remember when a token was used last; no change that others need to hear of."""
@@ -190,6 +191,7 @@ class Catalog:
         """Revoke a link, also one that another program has made."""
         with self._changing() as (connection, revision):
             access.revoke_link(connection, revision, link_id, now)
+        self._copy_again()
 
     def claim_delivery(
         self, link_id: str, client: bytes, limit: int, now: int, window_seconds: int
@@ -236,6 +238,29 @@ class Catalog:
         """The newest events, the newest first; before: only those with a smaller number."""
         with reading(self._engine) as connection:
             return access.latest_events(connection, limit, before)
+
+    def _make_ready(self) -> None:
+        """Migrate, and take over who may from the copy where there is nothing yet."""
+        with writing(self._engine) as connection:
+            if self._file is None:
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                schema.migrate(connection)
+            elif schema.migrate(connection) == 0:
+                access.restore(connection, read_copy(self._file))
+        # Should it not be written, because the disk is full, the next change says so.
+        with contextlib.suppress(CatalogUnavailable):
+            self._copy_who_may()
+
+    def _copy_again(self) -> None:
+        if self._file is not None:
+            with held(self._file):
+                self._copy_who_may()
+
+    def _copy_who_may(self) -> None:
+        if self._file is not None:
+            with reading(self._engine) as connection:
+                who_may = access.who_may(connection)
+            write_copy(self._file, who_may)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[tuple[Connection, int]]:

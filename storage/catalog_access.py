@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from storage.catalog_copy import WhoMay
 from storage.catalog_records import EventRecord, LinkRecord, TokenRecord
 from storage.catalog_schema import deliveries, events, links, tokens
 from storage.errors import AlreadyExists, NotFound
@@ -86,6 +87,21 @@ def revoke_link(connection: Connection, revision: int, link_id: str, now: int) -
     elif found.revoked_at is None:
         values = {"revoked_at": now, "revision": revision}
         connection.execute(update(links).where(links.c.link_id == link_id).values(values))
+
+
+def who_may(connection: Connection) -> WhoMay:
+    """All tokens, and the links that were revoked."""
+    revoked = select(*_LINK_COLUMNS).where(links.c.revoked_at.is_not(None))
+    found = connection.execute(revoked.order_by(links.c.link_id))
+    return WhoMay(tuple(all_tokens(connection)), tuple(LinkRecord(**row._mapping) for row in found))
+
+
+def restore(connection: Connection, copy: WhoMay) -> None:
+    """Write what copy tells into tables that are empty."""
+    for token in copy.tokens:
+        connection.execute(insert(tokens).values(**asdict(token), revision=0))
+    for link in copy.revoked_links:
+        connection.execute(insert(links).values(**asdict(link), revision=0))
 
 
 def continue_delivery(

@@ -145,13 +145,13 @@ def held(path: str) -> Iterator[None]:
     Makes the file, empty and for its owner only, where it is missing.
     """
     try:
-        lock_fd = _opened_or_made(path + ".lock")
+        lock_fd = open_for_owner(path + ".lock")
     except OSError as error:
         raise _cannot_open(path, error) from error
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX)
         try:
-            os.close(_opened_or_made(path))
+            os.close(open_for_owner(path))
         except OSError as error:
             raise _cannot_open(path, error) from error
         yield
@@ -163,7 +163,8 @@ def _cannot_open(path: str, error: OSError) -> CatalogUnavailable:
     return CatalogUnavailable(f"catalog {printable(os.fsencode(path))}: {error.strerror}")
 
 
-def _opened_or_made(path: str) -> int:
+def open_for_owner(path: str) -> int:
+    """The file at path, open for reading and writing; made for the owner of its folder only."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         folder = os.stat(os.path.dirname(path) or ".")

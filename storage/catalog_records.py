@@ -8,6 +8,9 @@ from typing import Literal, get_args
 
 from storage.blob import Fingerprint
 
+# What stands behind the name of a catalog's file in that of its copy (see catalog_copy).
+COPY_SUFFIX = ".access.json"
+
 Scope = Literal["read", "write", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 

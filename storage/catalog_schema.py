@@ -110,8 +110,8 @@ STEPS: Sequence[Callable[[Connection], None]] = (_make_first_tables,)
 SCHEMA_VERSION = len(STEPS)
 
 
-def migrate(connection: Connection) -> None:
-    """Bring the tables to SCHEMA_VERSION, in the transaction of connection.
+def migrate(connection: Connection) -> int:
+    """Bring the tables to SCHEMA_VERSION, in the transaction of connection; from which version.
 
     Raises CatalogUnavailable for a catalog that a newer fileserve has made.
     """
@@ -121,6 +121,7 @@ def migrate(connection: Connection) -> None:
         step(connection)
     if version < SCHEMA_VERSION:
         connection.execute(update(state).values(schema_version=SCHEMA_VERSION))
+    return version
 
 
 def refuse_newer(version: int) -> None:

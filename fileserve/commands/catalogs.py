@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fileserve import console
 from fileserve.settings import SettingsError
 from fileserve.state import catalog_file, catalog_url, made_state_folder
+from storage.catalog_records import COPY_SUFFIX
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
@@ -46,4 +48,4 @@ def is_there(settings: "Settings") -> bool:
         file = catalog_file(settings)
     except SettingsError:  # the default place does not do for this root
         return False
-    return file is None or file.exists()
+    return file is None or file.exists() or Path(f"{file}{COPY_SUFFIX}").exists()

@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fileserve.operations.catalog_snapshot import KnownFileDigests, Snapshot
-from storage.catalog_records import FileDigest, LinkRecord, TokenRecord
+from storage.catalog_records import COPY_SUFFIX, FileDigest, LinkRecord, TokenRecord
 from storage.errors import CatalogDamaged, CatalogUnavailable, StorageError
 
 if TYPE_CHECKING:
@@ -226,7 +226,11 @@ class CatalogDesk:
             self._is_well = True
 
     def _is_expected(self) -> bool:
-        return self._presence is Presence.MADE or self._file_now() is not None
+        if self._presence is Presence.MADE or self._file_now() is not None:
+            return True
+        # Of a lost catalog at least this is left, and tells which links were revoked.
+        file = None if self._place is None else self._place.file
+        return file is not None and os.path.exists(file + COPY_SUFFIX)
 
     def _follow(self, catalog: "Catalog") -> None:
         """Take over what has changed since the last look."""
@@ -243,14 +247,13 @@ class CatalogDesk:
             raise CatalogUnavailable("catalog: it did not open a moment ago")
         self._closed_until = time.monotonic() + SEARCH_SECONDS
         # SQLAlchemy: 20 MiB, which a server without a catalog does not need.
-        from storage.catalog_repair import Remembered, open_or_renew, renew  # noqa: PLC0415
+        from storage.catalog_repair import open_or_renew, renew  # noqa: PLC0415
 
         if self._place is None:
             raise CatalogUnavailable("catalog: this server has none")
         self._place.prepare()
-        held = Remembered(tuple(self.tokens.values()), tuple(self.links.values()))
         open_catalog = renew if self._is_damaged else open_or_renew
-        self._catalog, aside = open_catalog(self._place.url, held)
+        self._catalog, aside = open_catalog(self._place.url)
         if aside is not None:
             _log.error("the catalog was broken; a new one is begun, the old one is %s", aside)
         self._is_damaged = False

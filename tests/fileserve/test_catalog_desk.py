@@ -231,7 +231,24 @@ def test_a_catalog_broken_before_the_start_is_replaced(file: Path) -> None:
     assert Path(f"{file}.broken-1").read_bytes() == b"no database" * 100
 
 
-def test_a_deleted_catalog_takes_its_tokens_along(file: Path) -> None:
+def test_a_lost_catalog_takes_neither_tokens_nor_revocations_along(file: Path) -> None:
+    with opened(file) as catalog:
+        catalog.put_token(TOKEN)
+        catalog.revoke_link("one", 5)
+
+    async def delete(desk: CatalogDesk) -> None:
+        for each in file.parent.glob("catalog.sqlite*"):
+            if not each.name.endswith(".json"):
+                each.unlink()
+        await becomes_true(file.exists)
+        assert [token.name for token in desk.tokens.values()] == ["a"]
+        await becomes_true(lambda: desk.links)
+        assert desk.links["one"].revoked_at == 5
+
+    with_desk(file, Presence.LOOKED_FOR, delete)
+
+
+def test_a_deleted_state_folder_takes_its_tokens_along(file: Path) -> None:
     with opened(file) as catalog:
         catalog.put_token(TOKEN)
 

@@ -1,5 +1,6 @@
 """A catalog that is broken, busy, gone, too new, or many processes' at once."""
 
+import dataclasses
 import os
 import sqlite3
 import stat
@@ -15,12 +16,13 @@ from storage import catalog_engine, catalog_schema
 from storage.catalog import Catalog
 from storage.catalog_engine import make_engine, writing
 from storage.catalog_records import FileDigest, LinkRecord, TokenRecord
-from storage.catalog_repair import Remembered, open_or_renew, renew
+from storage.catalog_repair import open_or_renew, renew
 from storage.errors import CatalogDamaged, CatalogUnavailable, NameRefused
 
 TOKEN = TokenRecord("a", b"1" * 32, "read", b"", 1)
 OTHER_TOKEN = TokenRecord("b", b"2" * 32, "write", b"b", 1, revoked_at=2)
 LINK = LinkRecord("one", "k", b"a", False, 1)
+REVOKED = LinkRecord("two", "k", b"a\xff", True, 1, 2, 3, 4, "::1", True, 6)
 
 
 @pytest.fixture
@@ -32,7 +34,10 @@ def file(tmp_path: Path) -> Path:
             FileDigest(b"%d" % n, 1, 2, 3, 4, b"s" * 32, 5, 6, b"p" * 600) for n in range(2_000)
         )
         catalog.put_token(TOKEN)
+        catalog.put_token(OTHER_TOKEN)
         catalog.put_link(LINK)
+        catalog.put_link(dataclasses.replace(REVOKED, revoked_at=None))
+        catalog.revoke_link("two", 6)
     return file
 
 
@@ -56,28 +61,19 @@ def overwrite_the_end(file: Path) -> None:
         opened.write(os.urandom(size // 2))
 
 
-DAMAGES = [
-    # damage             tokens are readable    id
-    (overwrite_all, False, "overwritten"),
-    (overwrite_header, False, "header-overwritten"),
-    (cut_in_half, False, "cut-in-half"),
-    (overwrite_the_end, True, "its-end-overwritten"),
-]
+DAMAGES = [overwrite_all, overwrite_header, cut_in_half, overwrite_the_end]
 
 
-@pytest.mark.parametrize(
-    ("damage", "is_readable"), [row[:2] for row in DAMAGES], ids=[row[2] for row in DAMAGES]
-)
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_broken_file_is_set_aside_and_tokens_go_on(
-    file: Path, damage: Callable[[Path], None], is_readable: bool
+    file: Path, damage: Callable[[Path], None]
 ) -> None:
     damage(file)
     broken = file.read_bytes()
-    remembered = Remembered((OTHER_TOKEN,), (LINK,))
-    catalog, aside = renew(f"sqlite:///{file}", remembered)
+    catalog, aside = renew(f"sqlite:///{file}")
     with catalog:
-        assert catalog.tokens() == ([TOKEN] if is_readable else [OTHER_TOKEN])
-        assert catalog.links() == [LINK]
+        assert catalog.tokens() == [TOKEN, OTHER_TOKEN]
+        assert catalog.links() == [REVOKED]
         assert catalog.count_digests() == 0
         catalog.put_digests([FileDigest(b"a", 1, 2, 3, 4, b"s" * 32, 5)])
     assert aside == f"{file}.broken-1"
@@ -105,12 +101,12 @@ def test_a_whole_catalog_is_not_set_aside(file: Path) -> None:
 def test_what_stands_in_the_log_of_a_broken_file_is_set_aside_with_it(file: Path) -> None:
     url = f"sqlite:///{file}"
     with Catalog.open(url) as writer:
-        writer.put_token(OTHER_TOKEN)
+        writer.revoke_token("a", 7)
         overwrite_all(file)
         assert Path(f"{file}-wal").stat().st_size > 0
         catalog, aside = renew(url)
         with catalog:
-            assert catalog.tokens() == []
+            assert [token.revoked_at for token in catalog.tokens()] == [7, 2]
     assert Path(f"{aside}-wal").exists()
 
 
@@ -123,15 +119,62 @@ def test_reading_what_is_broken_in_the_middle_says_so(file: Path) -> None:
             [*catalog.digests_below(b"")]
 
 
-def test_a_lost_catalog_is_made_anew(file: Path) -> None:
+def test_a_lost_catalog_costs_checksums_and_no_tokens(file: Path) -> None:
     file.unlink()
     with Catalog.open(f"sqlite:///{file}") as catalog:
-        assert (catalog.revision(), catalog.tokens()) == (0, [])
+        assert catalog.tokens() == [TOKEN, OTHER_TOKEN]
+        assert catalog.links() == [REVOKED]
+        assert (catalog.revision(), catalog.count_digests()) == (0, 0)
+
+
+def test_a_lost_catalog_and_copy_are_made_anew(file: Path) -> None:
+    file.unlink()
+    Path(f"{file}.access.json").unlink()
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        assert (catalog.tokens(), catalog.links()) == ([], [])
+
+
+BROKEN_COPIES = ["", "{", "[]", '{"tokens": [{}], "revoked_links": []}', "\xff"]
+
+
+@pytest.mark.parametrize("content", BROKEN_COPIES)
+def test_a_broken_copy_is_written_anew(file: Path, content: str) -> None:
+    copy = Path(f"{file}.access.json")
+    whole = copy.read_bytes()
+    copy.write_bytes(content.encode("latin-1"))
+    with Catalog.open(f"sqlite:///{file}"):
+        assert copy.read_bytes() == whole
+    copy.write_bytes(content.encode("latin-1"))
+    file.unlink()
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        assert catalog.tokens() == []
+
+
+def test_the_copy_holds_no_secret_and_is_replaced_whole(file: Path) -> None:
+    copy = Path(f"{file}.access.json")
+    first = copy.stat().st_ino
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        assert copy.stat().st_ino == first  # nothing new to write
+        catalog.revoke_token("a", 5)
+    assert copy.stat().st_ino != first
+    assert not Path(f"{copy}.new").exists()
+    assert TOKEN.secret_hash.hex() in copy.read_text()
+
+
+def test_a_copy_that_cannot_be_written_is_told_by_the_change_it_lacks(file: Path) -> None:
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        Path(f"{file}.access.json").unlink()
+        Path(f"{file}.access.json").mkdir()
+        with pytest.raises(CatalogUnavailable, match="the copy for its loss was not"):
+            catalog.revoke_token("a", 5)
+        assert catalog.tokens()[0].revoked_at == 5
+    with Catalog.open(f"sqlite:///{file}") as catalog:
+        assert catalog.tokens()[0].revoked_at == 5
 
 
 def test_a_catalog_is_for_its_owner_only(file: Path) -> None:
     with Catalog.open(f"sqlite:///{file}") as catalog:
-        catalog.put_token(OTHER_TOKEN)
+        catalog.revoke_token("a", 1)
         for each in file.parent.iterdir():
             assert stat.S_IMODE(each.stat().st_mode) == 0o600, each
 
@@ -143,7 +186,8 @@ def test_what_root_makes_in_a_services_folder_is_the_services(tmp_path: Path) ->
         catalog.put_token(TOKEN)
         owners = {each.name: each.stat().st_uid for each in tmp_path.iterdir()}
     assert owners == dict.fromkeys(
-        ["catalog.sqlite", "catalog.sqlite-shm", "catalog.sqlite-wal", "catalog.sqlite.lock"], 65534
+        [f"catalog.sqlite{suffix}" for suffix in ("", "-shm", "-wal", ".access.json", ".lock")],
+        65534,
     )
 
 
@@ -197,7 +241,7 @@ def test_a_locked_catalog_is_busy_and_not_broken(
         other = sqlite3.connect(file)
         other.execute("BEGIN EXCLUSIVE")
         try:
-            assert catalog.tokens() == [TOKEN]
+            assert catalog.tokens() == [TOKEN, OTHER_TOKEN]
             with pytest.raises(CatalogUnavailable, match="busy"):
                 catalog.revoke_token("a", 1)
         finally:

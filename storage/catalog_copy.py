@@ -1,0 +1,112 @@
+"""A copy of who may do what, beside the SQLite file of a catalog, for the day that file is lost.
+
+Without it a lost catalog would shut out the holders of tokens, and open revoked links again.
+It is JSON: tokens with the hashes of their secrets, and the links that were revoked.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+from dataclasses import dataclass
+
+from storage.catalog_engine import open_for_owner
+from storage.catalog_records import COPY_SUFFIX, LinkRecord, TokenRecord
+from storage.errors import CatalogUnavailable
+
+_NEW_SUFFIX = ".new"
+_BYTES_FIELDS = frozenset({"secret_hash", "path"})
+
+
+@dataclass(frozen=True, slots=True)
+class WhoMay:
+    """All tokens, and the links that were revoked."""
+
+    tokens: tuple[TokenRecord, ...] = ()
+    revoked_links: tuple[LinkRecord, ...] = ()
+
+
+def read_copy(path: str) -> WhoMay:
+    """What the copy beside the catalog at path tells; nothing without one, or with a broken one.
+
+    Raises CatalogUnavailable for one that cannot be read.
+    """
+    try:
+        with open(path + COPY_SUFFIX, "rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        return WhoMay()
+    except OSError as error:
+        raise CatalogUnavailable(f"catalog: cannot read its copy: {error.strerror}") from error
+    try:
+        return _parsed(content)
+    except (ValueError, TypeError, KeyError):
+        return WhoMay()
+
+
+def write_copy(path: str, who_may: WhoMay) -> None:
+    """Let the copy beside the catalog at path be of who_may; for whoever holds the catalog.
+
+    Whole and durable or not at all; nothing is written where it is so already.  Raises
+    CatalogUnavailable.
+    """
+    try:
+        _replace(path + COPY_SUFFIX, _formatted(who_may))
+    except OSError as error:
+        raise CatalogUnavailable(
+            f"catalog: it was changed, but the copy for its loss was not: {error.strerror}"
+        ) from error
+
+
+def _replace(path: str, content: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        if file.read() == content:
+            return
+    new = path + _NEW_SUFFIX
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(new)
+    with open(open_for_owner(new), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(new, path)
+    _sync_folder(os.path.dirname(path))
+
+
+def _sync_folder(folder: str) -> None:
+    fd = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _formatted(who_may: WhoMay) -> bytes:
+    members = {
+        "tokens": [_members(token) for token in who_may.tokens],
+        "revoked_links": [_members(link) for link in who_may.revoked_links],
+    }
+    return (json.dumps(members, indent=1) + "\n").encode("ascii")
+
+
+def _members(record: TokenRecord | LinkRecord) -> dict[str, object]:
+    return {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in dataclasses.asdict(record).items()
+        if name != "last_used_at"  # noted often, and no loss
+    }
+
+
+def _parsed(content: bytes) -> WhoMay:
+    members = json.loads(content, object_hook=_with_bytes)
+    return WhoMay(
+        tuple(TokenRecord(**each) for each in members["tokens"]),
+        tuple(LinkRecord(**each) for each in members["revoked_links"]),
+    )
+
+
+def _with_bytes(members: dict[str, object]) -> dict[str, object]:
+    return {
+        name: bytes.fromhex(value) if name in _BYTES_FIELDS and isinstance(value, str) else value
+        for name, value in members.items()
+    }
