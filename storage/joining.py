@@ -1,21 +1,26 @@
 """Joins uploads of parts into one file; what a kill left half done, the next attempt finishes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 
 from storage.errors import NotFound, StorageError
+from storage.incoming import Arrival
 from storage.upload_sessions import Kind, Session
-from storage.uploads import Published, Upload, Uploads
+from storage.uploads import Upload, Uploads
 
 
 class NotWhole(StorageError):  # noqa: N818 - named as those in storage.errors
     """A part is not complete, or no part of this owner's."""
 
 
-async def join(uploads: Uploads, final: Session) -> tuple[Session, Published | None]:
+async def join(
+    uploads: Uploads, final: Session, require_length: Callable[[int], None]
+) -> tuple[Session, Arrival | None]:
     """The session of the file that is made of final.part_ids, and the file where it is new.
+
+    require_length: raises for a file that would be too long.
 
     None for the file: an earlier attempt, whose answer was lost, has made it.  Raises NotFound,
     NotWhole, Busy and what publishing raises; then the parts are as they were.
@@ -33,15 +38,16 @@ async def join(uploads: Uploads, final: Session) -> tuple[Session, Published | N
             return earlier, None
         for part in parts.values():
             _refuse_unfit(part, final.owner)
-        published = await _joined(uploads, final, parts)
+        ordered = [part for id_ in final.part_ids if isinstance(part := parts[id_], Upload)]
+        require_length(sum(part.offset for part in ordered))
+        published = await _joined(uploads, final, ordered)
         await _drop(open_parts)
         return published
 
 
 async def _joined(
-    uploads: Uploads, final: Session, parts: dict[str, Upload | Session]
-) -> tuple[Session, Published]:
-    ordered = [part for id_ in final.part_ids if isinstance(part := parts[id_], Upload)]
+    uploads: Uploads, final: Session, ordered: Sequence[Upload]
+) -> tuple[Session, Arrival]:
     length = sum(part.offset for part in ordered)
     whole = await uploads.begin(replace(final, length=length))
     try:

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self
 
+from storage.atomic import NEW_FILE_MODE
 from storage.blob import Fingerprint
 from storage.copying import read_pieces
 from storage.digests import Buffer, Digester, Digests
 from storage.errors import Busy, NotFound
 from storage.landing import Claim, Landing
-from storage.staging import hold
-from storage.upload_sessions import Session, State, read_session, write_session
+from storage.staging import create_part, hold
+from storage.upload_sessions import Session, State, noted_at, read_session, write_session
 
 # While bytes come in, those that were not hashed since the start of the process are caught up
 # with, some at each step, so that the end of a long upload does not wait for all of them.
@@ -66,6 +67,7 @@ class OpenUpload:
         self.offset = os.fstat(fd).st_size
         self._fd = fd
         self._folder_fd = os.dup(folder_fd)
+        self._noted_at = noted_at(folder_fd, session.upload_id)
         # One thread at a time: a request that was given up may have left one in a call.
         self._lock = threading.Lock()
         fits = digest is not None and digest.hashed <= self.offset
@@ -74,12 +76,10 @@ class OpenUpload:
     @classmethod
     def create(cls, folder_fd: int, session: Session) -> Self:
         """Begin a session; it is written down, durably, when this returns."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(session.upload_id, flags, 0o666, dir_fd=folder_fd)
+        # Locked before it has its name: sweepers believe that bytes without a record were lost.
+        fd, part = create_part(folder_fd, NEW_FILE_MODE)
         try:
-            # A sweeper may come between the two: it believes bytes without a record lost.
-            if not hold(fd) or os.fstat(fd).st_nlink == 0:
-                raise _busy(session.upload_id)
+            os.rename(part, session.upload_id, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
             session = replace(session, inode=os.fstat(fd).st_ino)
             write_session(folder_fd, session)
         except BaseException:
@@ -165,6 +165,12 @@ class OpenUpload:
             self._catch_up(STEP_BYTES)
             return not self.is_hashed
 
+    def is_wanted(self) -> bool:
+        """Whether somebody else asked for it meanwhile (want)."""
+        with self._lock:
+            self.fileno()
+            return noted_at(self._folder_fd, self.session.upload_id) != self._noted_at
+
     def join_into(self, upload_id: str) -> None:
         """Note the upload that takes these bytes, before it does."""
         with self._lock:
@@ -234,6 +240,7 @@ class OpenUpload:
     def _note(self, session: Session) -> None:
         self.fileno()
         write_session(self._folder_fd, session)
+        self._noted_at = noted_at(self._folder_fd, session.upload_id)
         self.session = session
 
     def _drop_unverified(self) -> None:

@@ -131,6 +131,21 @@ def remove_session(folder_fd: int, upload_id: str) -> None:
             os.unlink(segment, dir_fd=folder_fd)
 
 
+def want(folder_fd: int, upload_id: str) -> None:
+    """Ask whoever writes to an upload, in whichever process, to let go of it: touch its record."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(upload_id + RECORD_SUFFIX, dir_fd=folder_fd, follow_symlinks=False)
+
+
+def noted_at(folder_fd: int, upload_id: str) -> int | None:
+    """When a record was written or touched last, in nanoseconds; None where there is none."""
+    try:
+        record = os.stat(upload_id + RECORD_SUFFIX, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return record.st_mtime_ns
+
+
 def expired_uploads(folder_fd: int, before: float, done_before: float | None = None) -> list[str]:
     """The ids of uploads that nobody went on with since `before`, in seconds since 1970.
 

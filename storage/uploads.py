@@ -6,16 +6,16 @@ is made in the threads in which that mount is written to.
 
 import asyncio
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from storage.blob import Fingerprint
-from storage.digests import Digests
 from storage.errors import Busy, NoSpace, NotFound, StorageError, Unavailable
+from storage.incoming import Arrival
 from storage.landing import Claim, Landing
 from storage.names import Name
 from storage.upload_bytes import OpenUpload, UploadDigest
@@ -28,6 +28,7 @@ from storage.upload_sessions import (
     orphaned_uploads,
     read_session,
     remove_session,
+    want,
     write_session,
 )
 from storage.writing import Writing
@@ -38,15 +39,9 @@ _PART_NAME = Name((b"part",))
 _MAX_DIGESTS = 1_000
 # A client that lost the last answer comes back soon, or never.
 DONE_SECONDS = 86_400
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The file that an upload has become."""
-
-    name: Name
-    state: Fingerprint
-    digests: Digests
+# A writer looks each second whether it is to let go.
+_PATIENCE_SECONDS = 5.0
+_PAUSE_SECONDS = 0.05
 
 
 class Upload:
@@ -75,9 +70,11 @@ class Upload:
         """Whether all bytes are there."""
         return self.opened.is_whole
 
-    async def append(self, buffers: Sequence[bytes]) -> None:
-        """Write bytes behind those that are there; raises NoSpace."""
-        await self.run(partial(self._append, buffers))
+    async def append(
+        self, buffers: Sequence[bytes], also: Callable[[bytes], None] | None = None
+    ) -> None:
+        """Write bytes behind those that are there, and show them to `also`; raises NoSpace."""
+        await self.run(partial(self._append, buffers, also))
 
     async def require_room(self, size: int) -> None:
         """Raise NoSpace unless there is room for size more bytes."""
@@ -87,9 +84,12 @@ class Upload:
         """What a call on the bytes returns."""
         return await _run(self.landing, call)
 
-    def _append(self, buffers: Sequence[bytes]) -> None:
+    def _append(self, buffers: Sequence[bytes], also: Callable[[bytes], None] | None) -> None:
         self._require_room(sum(map(len, buffers)))
         self.opened.append(buffers)
+        if also is not None:
+            for buffer in buffers:
+                also(buffer)
 
     def _require_room(self, size: int) -> None:
         room = os.fstatvfs(self.opened.fileno())
@@ -139,7 +139,26 @@ class Uploads:
             return Upload(landing, found, self._keep_free_bytes)
         return found if found.state is State.DONE else await self._recovered(landing, found)
 
-    async def publish(self, upload: Upload) -> Published:
+    async def take(self, upload_id: str) -> Upload | Session:
+        """As resume, but whoever has the upload is asked to let go of it.
+
+        Raises Busy when that takes long, as when the file is just being published.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        landing = await self._landing_of(upload_id)
+        is_asked = False
+        while True:
+            try:
+                return await self.resume(upload_id)
+            except Busy:
+                if time.monotonic() > deadline:
+                    raise
+            if not is_asked:
+                await _run(landing, partial(_want, landing, upload_id))
+                is_asked = True
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def publish(self, upload: Upload) -> Arrival:
         """Make the file of an upload that is whole; raises AlreadyExists, Changed and others."""
         session, opened = upload.session, upload.opened
         assert session.target is not None, "a part is no file"
@@ -148,7 +167,7 @@ class Uploads:
         landing = await self._writing.land(session.target)
         claim = Claim(session.existing, session.expected)
         state = await _run(landing, partial(opened.publish, landing, claim))
-        return Published(session.target, state, opened.digest.digests())
+        return Arrival(state, opened.digest.digests())
 
     async def release(self, upload: Upload) -> None:
         """Let the next request have it; what is known of its digest is kept for that one."""
@@ -237,6 +256,11 @@ def _discard(found: OpenUpload | Session) -> None:
 def _remove(landing: Landing, upload_id: str) -> None:
     with landing.found_staging() as folder_fd:
         remove_session(folder_fd, upload_id)
+
+
+def _want(landing: Landing, upload_id: str) -> None:
+    with landing.found_staging() as folder_fd:
+        want(folder_fd, upload_id)
 
 
 def _sweep(landing: Landing, now: float, expires_seconds: float) -> int:

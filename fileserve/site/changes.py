@@ -22,6 +22,8 @@ from fileserve.site.changing import (
 )
 from fileserve.site.forms import Forms
 from fileserve.site.receiving import ClientGone, Declined
+from fileserve.site.tus import TusSite, is_tus
+from fileserve.site.tus_work import TusWork
 from fileserve.site.uploads import Uploads
 from fileserve.site.write_records import WriteRecords
 from storage.atomic import Existing
@@ -31,8 +33,11 @@ from storage.landing import NEW, Claim
 from storage.library import Scope as Depth
 from storage.local import LocalStorage
 from storage.names import Name, RequestedPath, parse_request_path
+from storage.uploads import Uploads as ResumableUploads
 from storage.writing import Writing
 
+# Uploads with which nobody goes on are looked for so often.
+_SWEEP_SECONDS = 3600.0
 _Answer = Callable[[RequestedPath, Scope, Receive, Send], Awaitable[None]]
 
 
@@ -51,6 +56,15 @@ class Changes:
             settings.upload_limit_bytes,
             settings.upload_keep_free_bytes,
         )
+        self.tus = TusSite(
+            TusWork(
+                self.writing,
+                ResumableUploads(self.writing, settings.upload_keep_free_bytes),
+                self.records,
+                settings.upload_limit_bytes,
+                settings.upload_expires_seconds,
+            )
+        )
         self._sweeping: asyncio.Task[None] | None = None
         self._answers: dict[str, _Answer] = {
             "PUT": self.uploads.put,
@@ -61,12 +75,21 @@ class Changes:
 
     def start(self) -> None:
         """Tidy up after writers that were killed; in the running loop, after a fork."""
-        self._sweeping = asyncio.create_task(self.writing.sweep())
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    async def stop(self) -> None:
+        """Stop tidying up."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.wait({self._sweeping})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request with one of methods."""
         try:
             requested = parse_request_path(path_below(scope))
+            if scope["method"] == "POST" and is_tus(scope):
+                await self.tus.create_in(requested.name, scope, receive, send)
+                return
             await self._answers[scope["method"]](requested, scope, receive, send)
         except Declined as declined:
             await send_problem(scope, send, declined.refusal)
@@ -74,6 +97,12 @@ class Changes:
             await send_problem(scope, send, problem_of_change(error))
         except ClientGone:
             return
+
+    async def _sweep(self) -> None:
+        await self.writing.sweep()
+        while True:
+            await self.tus.sweep()
+            await asyncio.sleep(_SWEEP_SECONDS)
 
     async def _delete(
         self, requested: RequestedPath, scope: Scope, _receive: Receive, send: Send

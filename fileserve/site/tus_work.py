@@ -1,0 +1,111 @@
+"""What all requests of resumable uploads share: the uploads, the limits, the end of an upload."""
+
+import time
+from dataclasses import dataclass
+from typing import TypeVar
+
+from starlette.types import Receive, Scope
+
+from fileserve.access.visit import Visit, visit_of
+from fileserve.http.tus import CHECKSUM_MISMATCH, Checksum, Refused
+from fileserve.problems import Field
+from fileserve.site.changing import Arrived, content_length_of, fields_of
+from fileserve.site.receiving import ClientGone, Declined, too_large
+from fileserve.site.tus_answers import tus_problem
+from fileserve.site.tus_receiving import Ending, receive_into
+from fileserve.site.write_records import WriteRecords
+from storage.blob import Fingerprint
+from storage.errors import AlreadyExists, Changed
+from storage.incoming import Arrival
+from storage.upload_sessions import Kind, Session
+from storage.uploads import Upload, Uploads
+from storage.writing import Writing
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TusWork:
+    """limit: the most bytes of a file; expires_seconds: how long nobody may go on with one."""
+
+    writing: Writing
+    uploads: Uploads
+    records: WriteRecords
+    limit: int | None
+    expires_seconds: int
+
+    def require_length(self, length: int | None) -> None:
+        """Raise Declined for a file that is too large by its own account."""
+        if self.limit is not None and length is not None and length > self.limit:
+            raise Declined(too_large(self.limit))
+
+    def expires_at(self) -> float:
+        """When an upload is forgotten with which nobody goes on from now."""
+        return time.time() + self.expires_seconds
+
+    async def state_of(self, session: Session) -> Fingerprint | None:
+        """The state of the file that has the name now; raises where none could ever be put."""
+        assert session.target is not None, "a part is no file"
+        landing = await self.writing.land(session.target)
+        return await landing.pool.run(landing.look)
+
+    async def receive(self, upload: Upload, receive: Receive, checksum: Checksum | None) -> None:
+        """Append the content; raises Declined and ClientGone where it did not come as it should."""
+        length = upload.session.length
+        limit = self.limit if length is None else length
+        match await receive_into(upload, receive, limit, checksum):
+            case Ending.COMPLETE:
+                return
+            case Ending.GONE:
+                raise ClientGone
+            case Ending.WANTED:
+                raise Declined(tus_problem(409, "Another request went on with this upload."))
+            case Ending.TOO_LONG:
+                raise Declined(tus_problem(413, "The upload would become longer than it may."))
+            case Ending.MISMATCH:
+                detail = "The bytes that came have another checksum; none of them were kept."
+                raise Declined(tus_problem(CHECKSUM_MISMATCH, detail))
+
+    async def publish(self, upload: Upload, scope: Scope) -> tuple[Field, ...]:
+        """Make the file of an upload that is whole; the fields that tell of it."""
+        try:
+            arrival = await self.uploads.publish(upload)
+        except (AlreadyExists, Changed) as error:
+            # Not 409: clients of tus take that for a wrong offset, look, and find all bytes there.
+            detail = "Something else has the name of this upload by now."
+            raise Declined(tus_problem(412, detail)) from error
+        return self.arrived(upload.session, arrival, scope)
+
+    def arrived(self, session: Session, arrival: Arrival, scope: Scope) -> tuple[Field, ...]:
+        """Tell the catalog of a new file; the fields that tell the client."""
+        assert session.target is not None, "a part is no file"
+        self.records.arrived(visit_of(scope), session.target, arrival)
+        etag_and_digest = fields_of(scope, Arrived(session.target, arrival))
+        return tuple(field for field in etag_and_digest if field[0] != b"location")
+
+
+def is_file(session: Session) -> bool:
+    """Whether an upload becomes a file when it is whole; a part does not."""
+    return session.kind is Kind.FILE
+
+
+def require_owner(visit: Visit, session: Session) -> None:
+    """Raise Declined unless the visitor may go on with an upload that somebody began."""
+    is_own = visit.who == session.owner
+    may_write = is_own if session.target is None else visit.may_write(session.target)
+    if not (may_write or visit.is_admin):
+        raise Declined(tus_problem(403, "Your token does not allow this here."))
+
+
+def require_content(scope: Scope, length: int | None, offset: int) -> None:
+    """Raise Declined for content that is longer, by its own account, than what is missing."""
+    content_length = content_length_of(scope)
+    if length is not None and offset + (content_length or 0) > length:
+        raise Declined(tus_problem(413, "The upload would become longer than it may."))
+
+
+def parsed(asked: T | Refused) -> T:
+    """What the fields of a request say; raises Declined where they do not say it clearly."""
+    if isinstance(asked, Refused):
+        raise Declined(tus_problem(asked.status, asked.detail))
+    return asked
