@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 WINDOW_SECONDS = 24 * 3600
 # A player that seeks asks ten times a second; the catalog hears of it once a minute.
 _RENEW_SECONDS = 60.0
+_REPEAT_SECONDS = 1.0
 _ASK_SECONDS = 3.0
-_ENDLESS = 1 << 62
+# Of a link without a limit no more are counted: whoever has it could fill the disk with them.
+_MOST_COUNTED = 10_000
 _MAX_CLIENTS = 10_000
 _MAX_TARGETS = 1_000
 # Who was first is remembered beside the deliveries, under an id that no link can have.
@@ -66,11 +68,11 @@ class Deliveries:
         now is in seconds since 1970.  With the catalog gone everybody may: counts are lost then,
         downloads are not.
         """
-        known = self._client(link, client)
-        if extent is Extent.PART and now - known.renewed_at < _RENEW_SECONDS:
-            return True
+        known = self._client(link.link_id, client)
         is_repeated = extent is Extent.WHOLE and target in known.complete
-        limit = _ENDLESS if link.downloads is None else link.downloads
+        if _is_settled(link, extent, is_repeated, now - known.renewed_at):
+            return True
+        limit = _MOST_COUNTED if link.downloads is None else link.downloads
 
         def count(catalog: "Catalog") -> bool:
             if is_repeated:
@@ -102,7 +104,7 @@ class Deliveries:
         self, link: Link, client: bytes, target: bytes, sent: int, length: int, now: float
     ) -> None:
         """Take note that sent bytes of target, which has length of them, went to the client."""
-        known = self._client(link, client)
+        known = self._client(link.link_id, client)
         total = known.sent.pop(target, 0) + sent
         if total < length:
             if len(known.sent) < _MAX_TARGETS:
@@ -110,7 +112,7 @@ class Deliveries:
             return
         if len(known.complete) < _MAX_TARGETS:
             known.complete.add(target)
-        if not link.is_folder:
+        if link.downloads is not None and not link.is_folder:
             self._desk.submit(
                 lambda catalog: catalog.complete_delivery(link.link_id, client, int(now))
             )
@@ -118,17 +120,23 @@ class Deliveries:
     async def is_first_client(self, link: Link, address: bytes, now: float) -> bool:
         """Whether nobody came by this link before from another address."""
         link_id = link.link_id + _FIRST_CLIENT
+        known = self._client(link_id, address)
+        if known.renewed_at > now - _RENEW_SECONDS:
+            return True
 
         def claim(catalog: "Catalog") -> bool:
             return catalog.claim_delivery(link_id, address, 1, int(now), _FOR_EVER_SECONDS)
 
         try:
-            return await self._desk.ask(claim, _ASK_SECONDS)
+            is_first = await self._desk.ask(claim, _ASK_SECONDS)
         except CatalogUnavailable:
             return True
+        if is_first:
+            known.renewed_at = now
+        return is_first
 
-    def _client(self, link: Link, client: bytes) -> _Client:
-        key = (link.link_id, client)
+    def _client(self, link_id: str, client: bytes) -> _Client:
+        key = (link_id, client)
         known = self._clients.get(key)
         if known is None:
             if len(self._clients) >= _MAX_CLIENTS:
@@ -136,6 +144,16 @@ class Deliveries:
             known = self._clients[key] = _Client()
         self._clients.move_to_end(key)
         return known
+
+
+def _is_settled(link: Link, extent: Extent, is_repeated: bool, age_seconds: float) -> bool:
+    """Whether the catalog need not be asked again, age_seconds after it was."""
+    if link.downloads is None:
+        # This count is for the admin to see: nobody is refused by it.
+        return age_seconds < (_REPEAT_SECONDS if is_repeated else _RENEW_SECONDS)
+    # Of a single file another process may know that all of it was sent.
+    is_known_here = extent is Extent.PART or (link.is_folder and not is_repeated)
+    return is_known_here and age_seconds < _RENEW_SECONDS
 
 
 def client_key(address: str, user_agent: bytes) -> bytes:

@@ -29,6 +29,7 @@ class KnownKeys:
         self._keys: Mapping[str, bytes] = {}
         self._state: _FileState | None = None
         self._read_at = float("-inf")
+        self._is_well = True
         self._reading: asyncio.Task[None] | None = None
 
     async def current(self) -> Mapping[str, bytes]:
@@ -46,8 +47,11 @@ class KnownKeys:
             found = await asyncio.wait_for(asyncio.wrap_future(waiting), _READ_SECONDS)
             if found is not None:
                 self._state, self._keys = found
+            self._is_well = True
         except (KeysUnreadable, Unavailable, OSError) as error:
-            _log.error("%s; links are judged by the keys of before", error)
+            if self._is_well:
+                _log.error("%s; links are judged by the keys of before", error)
+            self._is_well = False
         finally:
             self._read_at = time.monotonic()
             self._reading = None

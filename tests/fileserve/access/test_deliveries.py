@@ -1,0 +1,185 @@
+"""Deliveries are counted by the catalog, for all processes, and without asking it too often."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fileserve.access.deliveries import Deliveries, Extent, client_key
+from fileserve.access.links import Link
+from fileserve.operations.catalog_desk import CatalogDesk, CatalogPlace, Presence
+from storage.catalog import Catalog
+
+FILE = Link("filelink", (b"film.mkv",), is_folder=False, downloads=2)
+FOLDER = Link("folderlink", (b"films",), is_folder=True, downloads=1)
+NOW = 1_790_000_000.0
+DAY = 24 * 3600
+
+
+def with_processes(
+    folder: Path, count: int, use: Callable[[list[Deliveries]], Awaitable[None]]
+) -> None:
+    """Run use with the deliveries of so many processes that share a catalog."""
+
+    async def run() -> None:
+        file = str(folder / "catalog.sqlite")
+        place = CatalogPlace(f"sqlite:///{file}", file, lambda: None)
+        desks = [CatalogDesk(place, Presence.MADE) for _ in range(count)]
+        for desk in desks:
+            await desk.start()
+        try:
+            await use([Deliveries(desk) for desk in desks])
+        finally:
+            for desk in desks:
+                await desk.close()
+
+    asyncio.run(run())
+
+
+def counted(folder: Path, link: Link) -> int:
+    with Catalog.open(f"sqlite:///{folder / 'catalog.sqlite'}") as catalog:
+        return catalog.deliveries(link.link_id)
+
+
+WHOLE, PART = Extent.WHOLE, Extent.PART
+
+
+def test_clients_of_two_processes_get_as_many_deliveries_as_there_are(tmp_path: Path) -> None:
+    async def use(processes: list[Deliveries]) -> None:
+        claims = [
+            processes[number % 2].claim(FILE, b"client-%d" % number, b"/", WHOLE, NOW)
+            for number in range(20)
+        ]
+        assert sum(await asyncio.gather(*claims)) == 2
+
+    with_processes(tmp_path, 2, use)
+    assert counted(tmp_path, FILE) == 2
+
+
+def test_what_one_process_sent_is_complete_for_the_other(tmp_path: Path) -> None:
+    link = replace(FILE, downloads=1)
+
+    async def use(processes: list[Deliveries]) -> None:
+        here, there = processes
+        assert await here.claim(link, b"me", b"/", WHOLE, NOW)
+        here.note_sent(link, b"me", b"/", 1000, 1000, NOW)
+        await here._desk.ask(lambda catalog: None, 10)  # what was submitted before is done
+        assert await there.claim(link, b"me", b"/", PART, NOW)
+        assert not await there.claim(link, b"me", b"/", WHOLE, NOW)
+
+    with_processes(tmp_path, 2, use)
+
+
+def test_a_delivery_goes_on_while_requests_come_within_a_day(tmp_path: Path) -> None:
+    link = replace(FILE, downloads=1)
+
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+        for days in (0.0, 0.9, 1.8, 2.7):
+            assert await here.claim(link, b"me", b"/", PART, NOW + days * DAY)
+        assert not await here.claim(link, b"me", b"/", PART, NOW + 3.8 * DAY)
+
+    with_processes(tmp_path, 1, use)
+
+
+def test_parts_that_make_the_whole_complete_a_delivery(tmp_path: Path) -> None:
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+        for sent in (400, 599):
+            assert await here.claim(FILE, b"me", b"/", PART, NOW)
+            here.note_sent(FILE, b"me", b"/", sent, 1000, NOW)
+        assert await here.claim(FILE, b"me", b"/", WHOLE, NOW)
+        here.note_sent(FILE, b"me", b"/", 1, 1000, NOW)
+        assert await here.claim(FILE, b"me", b"/", WHOLE, NOW)
+        here.note_sent(FILE, b"me", b"/", 1000, 1000, NOW)
+        assert not await here.claim(FILE, b"me", b"/", WHOLE, NOW)
+
+    with_processes(tmp_path, 1, use)
+    assert counted(tmp_path, FILE) == 2
+
+
+def test_an_empty_file_is_complete_at_once(tmp_path: Path) -> None:
+    link = replace(FILE, downloads=1)
+
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+        assert await here.claim(link, b"me", b"/", WHOLE, NOW)
+        here.note_sent(link, b"me", b"/", 0, 0, NOW)
+        assert not await here.claim(link, b"me", b"/", WHOLE, NOW)
+
+    with_processes(tmp_path, 1, use)
+
+
+def test_a_player_that_seeks_does_not_ask_the_catalog_each_time(tmp_path: Path) -> None:
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+        assert await here.claim(FILE, b"me", b"/", PART, NOW)
+        await here._desk.close()
+        (tmp_path / "catalog.sqlite").unlink()
+        assert await here.claim(FILE, b"me", b"/", PART, NOW + 59)
+
+    with_processes(tmp_path, 1, use)
+    assert counted(tmp_path, FILE) == 0
+
+
+def test_a_link_without_a_limit_is_counted_and_refuses_nobody(tmp_path: Path) -> None:
+    link = replace(FOLDER, downloads=None)
+
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+        for number in range(5):
+            assert await here.claim(link, b"client-%d" % number, b"/", WHOLE, NOW)
+            for _ in range(3):
+                here.note_sent(link, b"client-%d" % number, b"/", 10, 10, NOW)
+                assert await here.claim(link, b"client-%d" % number, b"/", WHOLE, NOW + 0.5)
+
+    with_processes(tmp_path, 1, use)
+    assert counted(tmp_path, link) == 5
+
+
+def test_the_first_address_keeps_the_link(tmp_path: Path) -> None:
+    async def use(processes: list[Deliveries]) -> None:
+        here, there = processes
+        assert await here.is_first_client(FILE, b"\1\2\3\4", NOW)
+        assert not await there.is_first_client(FILE, b"\1\2\3\5", NOW)
+        assert await there.is_first_client(FILE, b"\1\2\3\4", NOW + 400 * DAY)
+        assert not await here.is_first_client(FILE, b"\1\2\3\5", NOW + 400 * DAY)
+
+    with_processes(tmp_path, 2, use)
+    assert counted(tmp_path, FILE) == 0
+
+
+def test_without_a_catalog_everybody_may(tmp_path: Path) -> None:
+    async def run() -> None:
+        desk = CatalogDesk(None, Presence.LOOKED_FOR)
+        await desk.start()
+        here = Deliveries(desk)
+        for number in range(5):
+            assert await here.claim(FILE, b"client-%d" % number, b"/", WHOLE, NOW)
+        assert await here.is_first_client(FILE, b"\1\2\3\4", NOW)
+        await desk.close()
+
+    asyncio.run(run())
+
+
+CLIENTS = [
+    # one address        another              same  id
+    ("192.0.2.7",        "192.0.2.7",         True,  "same"),
+    ("192.0.2.7",        "::ffff:192.0.2.7",  True,  "mapped-ipv4"),
+    ("192.0.2.7",        "192.0.2.8",         False, "other-ipv4"),
+    ("2001:db8::1",      "2001:db8::ffff:2",  True,  "same-network"),
+    ("2001:db8:0:1::1",  "2001:db8:0:2::1",   False, "other-network"),
+    ("",                 "",                  True,  "unix-socket"),
+    ("",                 "192.0.2.7",         False, "none-and-one"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"), [row[:3] for row in CLIENTS], ids=[row[3] for row in CLIENTS]
+)
+def test_a_client_is_a_network_and_a_program(one: str, other: str, same: bool) -> None:
+    assert (client_key(one, b"curl/8") == client_key(other, b"curl/8")) == same
+    assert client_key(one, b"curl/8") != client_key(one, b"curl/9")
+    assert one.encode() not in client_key(one, b"curl/8") or not one
