@@ -16,9 +16,10 @@ from storage.library import opened_root
 from storage.names import Name, parse_served_path, printable
 
 if TYPE_CHECKING:
-    from fileserve.checking import Check, Files
+    from fileserve.checking import Check
     from storage.catalog import Catalog
     from storage.catalog_records import FileDigest
+    from storage.served_files import Files
 
 # fmt: off
 Names = Annotated[list[str] | None, typer.Argument(
@@ -89,9 +90,9 @@ def verify(folder: Folder = ".", as_json: AsJson = False, root: RootOption = Non
 @contextlib.contextmanager
 def _opened(root: str | None) -> "Iterator[tuple[Files, Catalog, list[StorageError]]]":
     """The files and the catalog; each file that cannot be read is noted, and put into the list."""
-    from fileserve.checking import Files  # noqa: PLC0415
     from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415
     from fileserve.setting_layers import load_settings  # noqa: PLC0415
+    from storage.served_files import Files  # noqa: PLC0415
 
     settings = load_settings({"root": root})
     refusals: list[StorageError] = []

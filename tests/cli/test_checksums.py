@@ -182,7 +182,7 @@ def test_damage_does_not_become_the_truth(shell: Shell, tree: Path) -> None:
     write_unseen(tree / "films" / "b c.mkv", 1, 128)
     ended = shell.run("checksum", "--all")
     assert ended.code == 1
-    assert "films/b c.mkv: other bytes than before" in ended.err
+    assert "films/b c.mkv: is damaged: other bytes" in ended.err
     assert "b c.mkv" not in ended.out
     assert shell.run("verify").code == 9
     assert shell.run("checksum", "films", "--again").code == 0
