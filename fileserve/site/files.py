@@ -49,6 +49,7 @@ _WITH_DIGEST = (200, 206)
 _KEY_OF = itemgetter(0)
 _READING = {b"GET": "GET", b"HEAD": "HEAD"}
 _NO_ROBOTS: Field = (b"x-robots-tag", b"noindex, nofollow")
+_FOR_SHARED_CACHES = ("public", "private", "s-maxage")
 INDEX_NAME = b"index.html"
 _ALLOW: Field = (b"allow", b"GET, HEAD, OPTIONS")
 _ALLOW_CHANGES: Field = (b"allow", b"GET, HEAD, OPTIONS, PUT, POST, DELETE, MOVE")
@@ -77,7 +78,7 @@ class FileSite:
         self._robots: tuple[Field, ...] = () if settings.robots == "allow" else (_NO_ROBOTS,)
         self._page_fields = page_fields(settings)
         self._control: tuple[Field, ...] = (
-            (b"cache-control", settings.cache_control.encode("latin-1")),
+            (b"cache-control", _cache_control(settings).encode("latin-1")),
             (b"x-content-type-options", b"nosniff"),
             # nginx in front would spool into a temporary file, of 1 GiB at the most.
             (b"x-accel-buffering", b"no"),
@@ -264,6 +265,15 @@ class FileSite:
 
     def _cors(self, scope: Scope) -> list[Field]:
         return cors_fields(self._settings, scope["method"], scope["headers"])
+
+
+def _cache_control(settings: Settings) -> str:
+    """Cache-Control of files: no shared cache may keep what not everybody may read."""
+    if not settings.private:
+        return settings.cache_control
+    directives = [directive.strip() for directive in settings.cache_control.split(",")]
+    kept = [each for each in directives if not each.lower().startswith(_FOR_SHARED_CACHES)]
+    return ", ".join(["private", *kept])
 
 
 def _raw_path(scope: Scope) -> bytes:

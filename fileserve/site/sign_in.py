@@ -17,6 +17,7 @@ from fileserve.access.sessions import SESSION_SECONDS, session_cookie, session_v
 from fileserve.access.tokens import KnownToken
 from fileserve.access.visit import Visit
 from fileserve.http.accept import preferred
+from fileserve.http.query import first_parameters
 from fileserve.problems import Field, Problem, problem, render_problem, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
@@ -197,7 +198,7 @@ async def _form_of(request: Request) -> dict[str, str] | None:
         content += chunk
         if len(content) > _MAX_FORM_BYTES:
             return None
-    fields = parse_qs(content.decode("latin-1"), max_num_fields=10)
+    fields = parse_qs(first_parameters(bytes(content)).decode("latin-1"))
     return {key: values[0] for key, values in fields.items()}
 
 
