@@ -30,7 +30,7 @@ def secret(root: Path) -> str:
     return token_for(root, "read", "a", name="reader")
 
 
-@pytest.fixture(params=[(), ("--workers", "2"), ("--chunked", ".")], ids=lambda words: str(words))
+@pytest.fixture(params=[(), ("--workers", "2"), ("--chunked", ".")], ids=str)
 def server(root: Path, secret: str, request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     with running_server(root, "--private", *request.param) as server:
         yield server
@@ -120,7 +120,7 @@ def test_a_session_holds_in_every_worker_and_after_a_restart(root: Path) -> None
                     head = request("/-/login", fields, method="POST")
                     answer = client.ask(head + form, "POST")
                 assert answer.status == 303
-                cookie = answer.fields["set-cookie"].partition(";")[0]
+                cookie = answer.field("set-cookie").partition(";")[0]
             statuses = {get(server, "/b.bin", f"Cookie: {cookie}").status for _ in range(10)}
             assert statuses == {200}
             assert cookie.partition("=")[2] not in server.output.text()
