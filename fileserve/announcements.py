@@ -85,13 +85,22 @@ def banner_lines(
 ) -> list[str]:
     """At most six lines about a server that starts."""
     return [
-        f"fileserve {version('fileserve')} serves {settings.root.absolute()}, read-only",
+        f"fileserve {version('fileserve')} serves {settings.root.absolute()}, {_rights(settings)}",
         f"at {'  '.join(addresses)}",
         *_network_mount_line(mounts),
         f"zero-copy: {_zero_copy_state(settings)}",
         f"stop with Ctrl-C or SIGTERM: transfers then have {settings.drain_seconds:g} s to "
         "finish; twice stops now",
     ]
+
+
+def _rights(settings: Settings) -> str:
+    """Who may what, in short."""
+    if settings.private and settings.writable:
+        return "to holders of tokens and links; write tokens may change it"
+    if settings.private:
+        return "read-only, to holders of tokens and links"
+    return "to everybody; write tokens may change it" if settings.writable else "read-only"
 
 
 def _network_mount_line(mounts: Sequence[MountReport]) -> list[str]:

@@ -12,6 +12,7 @@ import secrets
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ from fileserve.delivery.plan import request_fields
 from fileserve.delivery.request_heads import RequestHead
 from fileserve.http.preconditions import Verdict, evaluate_undated
 from fileserve.http.validators import EntityTag
+from fileserve.operations.background_sums import background_sums
 from fileserve.operations.catalog_desk import CatalogDesk, Presence
 from fileserve.operations.following import FollowedAnswer, Following
 from fileserve.operations.logs import log_access, logging_through_thread
@@ -42,7 +44,13 @@ from fileserve.settings import Settings, SettingsError
 from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
 from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, Refusal, SignIn
-from fileserve.state import catalog_place, made_state_folder, needs_catalog, state_folder
+from fileserve.state import (
+    catalog_place,
+    made_state_folder,
+    needs_catalog,
+    open_catalog,
+    state_folder,
+)
 from storage.errors import StorageError
 from storage.local import LocalStorage
 from storage.names import RESERVED_FIRST_SEGMENT
@@ -218,7 +226,9 @@ async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
                 site.changes.start()
             if isinstance(site, Site) and site.gate is not None:
                 site.session_key = await asyncio.to_thread(_kept_session_key, site)
-            yield
+            settings: Settings = site.state.settings
+            async with background_sums(settings, partial(open_catalog, settings)):
+                yield
         finally:
             if isinstance(site, Site) and site.changes is not None:
                 await site.changes.stop()

@@ -5,34 +5,28 @@ was computed until then is kept.
 """
 
 import contextlib
-import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fileserve.progress import copy_progress
-from storage.atomic import is_leftover
 from storage.beneath import Root
-from storage.blob import Fingerprint
 from storage.catalog_records import FileDigest
 from storage.errors import IsFolder, NotFound, StorageError
 from storage.file_sums import FileSums, PieceSums, read_sums, read_whole_sums
-from storage.library import Item, Kind, Scope, explained, list_folder, look
+from storage.library import Item, Kind, look
 from storage.names import Name
-from storage.verification import Finding, Pair, judged, judged_unread, paired, succeeding
+from storage.served_files import Files, catalog_path, digest_record, read_file, undamaged
+from storage.verification import Finding, Pair, item_fingerprint, judged, judged_unread, paired
 
 if TYPE_CHECKING:
     from storage.catalog import Catalog
 
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # What an interruption may cost: so many small files, or so many seconds of reading.
 _KEPT_BACK = 200
 _KEPT_BACK_SECONDS = 2.0
-
-Refused = Callable[[StorageError], None]
 
 
 class Known(Enum):
@@ -40,12 +34,6 @@ class Known(Enum):
 
     COUNTS = "counts"
     COUNTS_NOT = "counts not"
-
-
-class Reader(Protocol):
-    """read_sums or read_whole_sums."""
-
-    def __call__(self, fileno: int, read: Callable[[int], None], /) -> FileSums | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +47,6 @@ class Check:
     path: bytes
     detail: str = ""
     damaged: Sequence[tuple[int, int]] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The files of a root that clients can get, hidden ones only if they can."""
-
-    root: Root
-    shows_hidden: bool
-    refused: Refused
-
-    def at(self, name: Name) -> list[Item]:
-        """A file, or all files below a folder, in the order of their paths' bytes."""
-        top = look(self.root, name)
-        if top.kind is Kind.FILE:
-            return [top]
-        below = list_folder(self.root, name, Scope.TREE, self.refused)
-        return sorted(filter(self._counts, below), key=lambda item: item.name.relative)
-
-    def _counts(self, item: Item) -> bool:
-        if item.kind is not Kind.FILE or is_leftover(item.name.last):
-            return False
-        return self.shows_hidden or not item.name.is_hidden
-
-
-def catalog_path(name: Name) -> bytes:
-    """The path under which the catalog knows a name."""
-    return b"/".join(name.segments)
 
 
 def compute(files: Files, catalog: "Catalog", name: Name, known: Known) -> Iterator[FileDigest]:
@@ -134,57 +95,18 @@ def verify(files: Files, catalog: "Catalog", name: Name) -> Iterator[Check]:
                 yield check
 
 
-def read_file(root: Root, name: Name, reader: Reader, read: Callable[[int], None]) -> FileSums:
-    """The sums of the file name means; raises StorageError, also for one that is written to."""
-    with explained(name.display):
-        fd = root.open_any_mount(name, _READ)
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise NotFound(f"{name.display}: not a regular file")
-            sums = reader(fd, read)
-        finally:
-            os.close(fd)
-    if sums is None:
-        raise StorageError(f"{name.display}: changed while it was read")
-    return sums
-
-
-def digest_record(path: bytes, sums: FileSums, now: int) -> FileDigest:
-    """The catalog's record of sums; now is in seconds since 1970."""
-    pieces = sums.pieces
-    return FileDigest(
-        path,
-        *sums.fingerprint,
-        sha256=sums.digests.sha256,
-        crc32=sums.digests.crc32,
-        piece_length=None if pieces is None else pieces.length,
-        pieces=None if pieces is None else pieces.sha256s,
-        computed_at=now,
-    )
-
-
 def _counts(known: Known, item: Item, record: FileDigest | None) -> bool:
     """Whether what is known holds for the file as it is, and is not to be computed again."""
     if record is None or known is Known.COUNTS_NOT:
         return False
-    return record.fingerprint == _fingerprint(item)
-
-
-def _fingerprint(item: Item) -> Fingerprint:
-    return Fingerprint(item.size, item.modified_ns, item.changed_ns, item.inode)
+    return record.fingerprint == item_fingerprint(item)
 
 
 def _computed(
     root: Root, item: Item, before: FileDigest | None, read: Callable[[int], None]
 ) -> FileDigest:
     sums = read_file(root, item.name, read_sums, read)
-    computed = succeeding(before, digest_record(item.name.relative, sums, int(time.time())))
-    if computed is None:
-        raise StorageError(
-            f"{item.name.display}: other bytes than before, though its time is the same; "
-            "restore it, or keep it as it is with checksum --again"
-        )
-    return computed
+    return undamaged(before, digest_record(item.name.relative, sums, int(time.time())))
 
 
 def _check(
@@ -208,7 +130,7 @@ def _check(
 def _compare(
     root: Root, catalog: "Catalog", item: Item, record: FileDigest, read: Callable[[int], None]
 ) -> tuple[Check, FileDigest | None]:
-    unread = judged_unread(record, _fingerprint(item))
+    unread = judged_unread(record, item_fingerprint(item))
     if unread is not None:
         read(item.size)
         detail = f"{item.size:,} bytes instead of {record.size:,}"

@@ -5,9 +5,13 @@ import os
 import re
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fileserve.operations.catalog_desk import CatalogPlace
 from fileserve.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from storage.catalog import Catalog
 from storage.errors import CatalogUnavailable
 
 CATALOG_NAME = "catalog.sqlite"
@@ -59,6 +63,18 @@ def catalog_place(settings: Settings) -> CatalogPlace:
     file = catalog_file(settings)
     prepare = partial(_prepare, settings) if settings.catalog is None else _nothing
     return CatalogPlace(catalog_url(settings), None if file is None else os.fspath(file), prepare)
+
+
+def open_catalog(settings: Settings) -> "Catalog":
+    """The catalog, made where there is none; the caller closes it.
+
+    Raises CatalogUnavailable, and SettingsError as made_state_folder does.
+    """
+    from storage.catalog import Catalog  # noqa: PLC0415 - SQLAlchemy, 20 MiB
+
+    if settings.catalog is None:
+        made_state_folder(settings)
+    return Catalog.open(catalog_url(settings))
 
 
 def needs_catalog(settings: Settings) -> bool:

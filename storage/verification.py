@@ -47,6 +47,11 @@ def paired(items: Iterable[Item], records: Iterable[FileDigest]) -> Iterator[Pai
             item, record = next(left, None), next(right, None)
 
 
+def item_fingerprint(item: Item) -> Fingerprint:
+    """The state of a file that was found."""
+    return Fingerprint(item.size, item.modified_ns, item.changed_ns, item.inode)
+
+
 def judged_unread(record: FileDigest, found: Fingerprint) -> Finding | None:
     """What can be told without reading the file; None when it has to be read."""
     if found.size == record.size:

@@ -59,6 +59,9 @@ class Gate:
     def judge(self, asked: Asked) -> Visit | Problem:
         """What this visitor may, where that is enough for what was asked; else the refusal."""
         right = right_for(asked.method, asked.raw_path)
+        if asked.method == "OPTIONS":
+            # The same for every name, and browsers ask it for scripts without any credentials.
+            return ANYBODY
         if is_open(asked.raw_path) or (right is Right.WRITE and not self._is_writable):
             # The latter is a 405 for everybody, whatever the name: nothing is looked up.
             return ANYBODY
@@ -162,7 +165,7 @@ def right_for(method: str, raw_path: bytes) -> Right:
     if method not in _READING:
         return Right.WRITE
     is_upload = raw_path == _UPLOADS[0] or raw_path.startswith(_UPLOADS[1])
-    return Right.WRITE if is_upload and method != "OPTIONS" else Right.READ
+    return Right.WRITE if is_upload else Right.READ
 
 
 def is_open(raw_path: bytes) -> bool:

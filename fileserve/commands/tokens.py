@@ -11,7 +11,7 @@ from fileserve import console, exits
 from storage import errors, library
 from storage.beneath import Symlinks
 from storage.catalog_records import TokenRecord
-from storage.names import Name, parse_os_path, printable
+from storage.names import Name, parse_served_path, printable
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
@@ -50,7 +50,7 @@ def create(
             f"{name!r} is no name for a token: 1 to 64 letters, digits and ._@+- that begin with "
             "a letter or digit"
         )
-    place = parse_os_path(path)
+    place = parse_served_path(path)
     now, secret = int(time.time()), new_secret()
     expires_at = None if expires is None else now + _span(expires)
     hashed, below = hash_of(secret.encode("ascii")), b"/".join(place.segments)

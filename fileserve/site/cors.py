@@ -1,7 +1,7 @@
 """What scripts of other origins may do: the CORS fields of files and listings (Fetch standard).
 
-Nothing, unless `cors_origins` names their origin.  Credentials are never allowed, so `*` is safe
-wherever the files themselves are meant for everybody.
+Nothing, unless `cors_origins` names their origin.  Cookies are never allowed, so `*` is safe: a
+script that brings a token in Authorization has it from its user.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ EXPOSED_FIELDS = (
 )
 ALLOWED_FIELDS = (
     b"Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, "
-    b"Want-Repr-Digest"
+    b"Want-Repr-Digest, Authorization"
 )
 ALLOWED_METHODS = b"GET, HEAD, OPTIONS"
 # Chromium caps it at two hours; a preflight before each of a player's ranges doubles its latency.

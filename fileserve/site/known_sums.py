@@ -13,10 +13,10 @@ from storage.blob import Blob
 from storage.catalog_records import FileDigest
 from storage.checksums import FileState
 from storage.digests import Digests
-from storage.errors import CatalogUnavailable
+from storage.errors import CatalogUnavailable, StorageError
 from storage.known_digests import Hasher, KnownDigests
-from storage.names import Name, printable
-from storage.verification import succeeding
+from storage.names import Name
+from storage.served_files import keep_computed
 
 if TYPE_CHECKING:
     from storage.catalog import Catalog
@@ -78,14 +78,13 @@ class KnownSums:
             crc32=digests.crc32,
             computed_at=int(time.time()),
         )
-        self._desk.submit(partial(keep_computed, computed=computed))
+        self._desk.submit(partial(_keep_or_log, computed=computed))
 
 
-def keep_computed(catalog: "Catalog", computed: FileDigest) -> None:
-    """Write down what was computed, unless it tells that the file is damaged: that is logged."""
-    record = succeeding(catalog.digest_of(computed.path), computed)
-    if record is None:
-        what = printable(computed.path)
-        _log.error("%s is damaged: other bytes than before, though its time is the same", what)
-    else:
-        catalog.put_digests([record])
+def _keep_or_log(catalog: "Catalog", computed: FileDigest) -> None:
+    try:
+        keep_computed(catalog, computed)
+    except CatalogUnavailable:
+        raise
+    except StorageError as error:
+        _log.error("%s", error)
