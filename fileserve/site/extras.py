@@ -79,7 +79,9 @@ class Extras:
         elif "view" in asked:
             visitor = visitor_of(scope, name, self._settings)
             fields = [*fields, *page_fields(self._settings)]
-            await send_view(scope, receive, send, storage, name, fields, visitor)
+            await send_view(
+                scope, receive, send, storage, name, fields, visitor, self._sources.sums.of_open
+            )
         elif "checksum" in asked:
             await send_checksum(scope, receive, send, self._sources, name, blob, fields)
         elif "vtt" in asked:
