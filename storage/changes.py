@@ -18,6 +18,7 @@ from storage.errors import (
 )
 from storage.landing import Claim, Landing
 from storage.library import Scope
+from storage.moved_links import refuse_climbing_links
 from storage.names import Name
 from storage.staging import locked, new_gone_segment
 
@@ -67,7 +68,9 @@ def move(
             new.opened_staging() as staging_fd,
         ):
             # Before any folder is made.
-            _required(old, old_fd, expected)
+            found = _required(old, old_fd, expected)
+            if old.name.parent != new.name.parent:
+                refuse_climbing_links(old.name, old_fd, found)
             with new.made_folder(new.name.parent, made) as new_fd, locked(staging_fd):
                 found = _required(old, old_fd, expected)
                 state = _rename(old, old_fd, new, new_fd, _strictest(claim, found))

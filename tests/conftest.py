@@ -5,8 +5,12 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
+
+from tests.postgresql import PostgreSQL, running_postgresql
 
 # What tests start keeps nothing in the user's own state folder, and finds nothing there.
 _state_home = tempfile.mkdtemp(prefix="fileserve-state-")
@@ -21,3 +25,10 @@ settings.load_profile("unhurried")
 # tested, wherever the tests themselves run.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL of the tests' own; loudly skipped where it is not installed."""
+    with running_postgresql() as server:
+        yield server

@@ -9,7 +9,7 @@ import typer
 
 from fileserve import console, exits
 from storage.catalog_records import TokenRecord
-from storage.names import parse_os_path, printable
+from storage.names import parse_served_path, printable
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
@@ -48,7 +48,7 @@ def create(
             f"{name!r} is no name for a token: 1 to 64 letters, digits and ._@+- that begin with "
             "a letter or digit"
         )
-    below = b"/".join(parse_os_path(path).segments)
+    below = b"/".join(parse_served_path(path).segments)
     now, secret = int(time.time()), new_secret()
     expires_at = None if expires is None else now + _span(expires)
     record = TokenRecord(name, hash_of(secret.encode("ascii")), scope, below, now, expires_at)

@@ -259,7 +259,7 @@ class CatalogDesk:
         self._is_damaged = False
         self._closed_until = 0.0
         self._opened_file = self._file_now()
-        self._snapshot = Snapshot(-1, self.tokens, {})
+        self._snapshot = Snapshot(-1, self.tokens, self.links)
         self.digests.clear()
         return self._catalog
 

@@ -19,8 +19,7 @@ class WriteRecords:
     def arrived(self, visit: Visit, name: Name, arrival: Arrival) -> None:
         """A file was uploaded."""
         path, digest = name.relative, digest_of(name, arrival)
-        self._desk.digests.put(digest)
-        self._desk.submit(lambda catalog: catalog.put_digests([digest]))
+        self._desk.put_digest(digest)
         self._note(visit, "uploaded", path, f"{arrival.digests.length} bytes")
 
     def removed(self, visit: Visit, name: Name) -> None:
@@ -37,8 +36,7 @@ class WriteRecords:
         self._note(visit, "moved", before, f"to {new.display}")
 
     def _note(self, visit: Visit, deed: str, path: bytes, detail: str) -> None:
-        now, who = int(time.time()), visit.who
-        self._desk.submit(lambda catalog: catalog.note_event(now, who, deed, path, detail))
+        self._desk.note_event(visit.who, deed, path, detail)
 
 
 def digest_of(name: Name, arrival: Arrival) -> FileDigest:

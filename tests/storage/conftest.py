@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from storage.catalog import Catalog
-from tests.storage.postgresql import PostgreSQL, running_postgresql
+from tests.postgresql import PostgreSQL
 
 
 @pytest.fixture(params=["openat2", "walk"])
@@ -82,13 +82,6 @@ def exchange(one: bytes, other: bytes) -> None:
     if libc.renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL of the tests' own; loudly skipped where it is not installed."""
-    with running_postgresql() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

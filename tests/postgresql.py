@@ -32,6 +32,14 @@ class PostgreSQL:
         self.execute(f"CREATE DATABASE {name}")
         return self._url(name)
 
+    def refuse_everybody(self, url: str) -> None:
+        """Let the database of url answer nobody any more, as if its machine were gone."""
+        name = url.partition("@/")[2].partition("?")[0]
+        self.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        self.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+
     def execute(self, statement: str, database: str = "postgres") -> None:
         """Run one statement on its own."""
         import psycopg
