@@ -43,10 +43,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("events")(events.events)
-app.add_typer(links.app, name="link")
-app.add_typer(tokens.app, name="token")
-
 # fmt: off
 RootArgument = Annotated[str | None, typer.Argument(
     metavar="ROOT", help="The served folder, as --root.", show_default=False)]
@@ -289,6 +285,9 @@ def config(as_json: AsJson = False, root: RootOption = None) -> None:
 
 app.command()(checksums.checksum)
 app.command()(checksums.verify)
+app.add_typer(tokens.app, name="token")
+app.add_typer(links.app, name="link")
+app.command("events")(events.events)
 
 
 def main() -> NoReturn:

@@ -118,6 +118,12 @@ def parse_os_path(text: str | bytes) -> Name:
     return _public_name(tuple(part for part in path.split(b"/") if part not in (b"", b".")))
 
 
+def parse_served_path(text: str | bytes) -> Name:
+    """As parse_os_path, for a path that may also begin at the root as clients see it: `/films`."""
+    path = os.fsencode(text)
+    return parse_os_path(path.lstrip(b"/") or b"." if path.startswith(b"/") else path)
+
+
 def is_staging(segment: bytes) -> bool:
     """Whether an entry is the folder of unfinished uploads, also where cases are not told apart."""
     return segment[:1] == b"." and segment.lower() == STAGING_SEGMENT

@@ -10,21 +10,25 @@ from starlette.types import Message, Scope, Send
 from fileserve.access.deliveries import Deliveries, Extent
 from fileserve.access.links import Link
 from fileserve.http.query import first_parameters
-from fileserve.operations.transfers import Transfer, range_field
+from fileserve.operations.transfers import Transfer
 from fileserve.problems import Field
 
 _COMPLETE_LENGTH = re.compile(rb"bytes [0-9]+-[0-9]+/([0-9]+)")
 # What is said about a file is not what is in it.  Nothing else may be asked with it: which of two
 # parameters counts is not known here.
-_ABOUT = frozenset((b"view", b"qr", b"checksum"))
-_REPLACED = frozenset((b"referrer-policy", b"x-robots-tag"))
+_ABOUT = frozenset((b"qr", b"checksum"))
+# What files and archives have, and pages about them do not.
+_OF_FILES: Field = (b"accept-ranges", b"bytes")
+_REPLACED = frozenset((b"cache-control", b"referrer-policy", b"x-robots-tag"))
 _DISCREET: tuple[Field, ...] = (
     # The address is the secret: no other site may learn it, and no search engine.
     (b"referrer-policy", b"no-referrer"),
     (b"x-robots-tag", b"noindex, nofollow"),
 )
+_CACHE = b"cache-control"
 # A shared cache would go on answering after the link has ended.
-_PRIVATE: Field = (b"cache-control", b"private, no-cache")
+_PRIVATE: Field = (_CACHE, b"private, no-cache")
+_NO_STORE: Field = (_CACHE, b"no-store")
 
 
 class LinkSpent(Exception):  # noqa: N818 - an outcome, not a fault
@@ -60,8 +64,11 @@ class LinkAnswer:
         """ASGI send; raises LinkSpent instead of beginning a delivery too many."""
         is_start = message["type"] == "http.response.start"
         if is_start and message["status"] in (200, 206) and _is_counted(self._scope):
-            await self._claim()
-            self._complete_length = _complete_length(message["status"], message["headers"])
+            status, fields = message["status"], message["headers"]
+            is_file = _OF_FILES in fields
+            await self._claim(Extent.WHOLE if is_file and status == 200 else Extent.PART)
+            if is_file:
+                self._complete_length = _complete_length(status, fields)
         await self._send(message)
 
     def end(self) -> None:
@@ -79,9 +86,7 @@ class LinkAnswer:
         path: bytes = self._transfer.target
         return path + b"?" + self._scope["query_string"] if path.endswith(b"/") else path
 
-    async def _claim(self) -> None:
-        has_range = range_field(self._scope["headers"]) is not None
-        extent = Extent.PART if has_range else Extent.WHOLE
+    async def _claim(self, extent: Extent) -> None:
         if not await self._deliveries.claim(
             self._link, self._client, self._target, extent, time.time()
         ):
@@ -89,7 +94,7 @@ class LinkAnswer:
 
 
 def _is_counted(scope: Scope) -> bool:
-    """Whether an answer brings the bytes of files: of one, or of a folder as an archive."""
+    """Whether an answer may bring bytes of files: of one, or of a folder as an archive."""
     if scope["method"] != "GET":
         return False
     query: bytes = scope["query_string"]
@@ -111,9 +116,5 @@ def _complete_length(status: int, fields: Sequence[Field]) -> int | None:
 
 def _discreet_fields(fields: Sequence[Field]) -> list[Field]:
     kept = [field for field in fields if field[0] not in _REPLACED]
-    kept = [_private(field) if field[0] == b"cache-control" else field for field in kept]
-    return [*kept, *_DISCREET]
-
-
-def _private(field: Field) -> Field:
-    return field if b"no-store" in field[1] else _PRIVATE
+    is_kept_nowhere = any(key == _CACHE and b"no-store" in value for key, value in fields)
+    return [*kept, _NO_STORE if is_kept_nowhere else _PRIVATE, *_DISCREET]

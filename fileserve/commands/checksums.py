@@ -13,7 +13,7 @@ from fileserve import console, exits
 from storage.beneath import Symlinks
 from storage.errors import StorageError
 from storage.library import opened_root
-from storage.names import Name, parse_os_path, printable
+from storage.names import Name, parse_served_path, printable
 
 if TYPE_CHECKING:
     from fileserve.checking import Check
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # fmt: off
 Names = Annotated[list[str] | None, typer.Argument(
     metavar="NAME", help="Files and folders below the root.", show_default=False)]
-All = Annotated[bool, typer.Option("--all", help="All files below the root.")]
+All = Annotated[bool, typer.Option("--all", help="All files below the root, as without NAMEs.")]
 Again = Annotated[bool, typer.Option("--again", help="Read files with known checksums, too.")]
 Folder = Annotated[str, typer.Argument(
     metavar="FOLDER", help="Folder below the root, or one file.", show_default=False)]
@@ -43,16 +43,16 @@ def checksum(
     as_json: AsJson = False,
     root: RootOption = None,
 ) -> None:
-    """Compute and keep checksums; prints them as `sha256sum -c` reads them."""
-    if bool(names) is everything:
-        raise exits.UsageRefused("give NAMEs, or --all for all files below the root")
+    """Compute and keep the checksums that are missing; prints them as `sha256sum -c` reads them."""
+    if names and everything:
+        raise exits.UsageRefused("--all and NAMEs exclude each other")
     with _opened(root) as (files, catalog, refusals):
         from fileserve.checking import Known, compute  # noqa: PLC0415 - --help needs none of it
 
         known = Known.COUNTS_NOT if again else Known.COUNTS
         records = (
             record
-            for name in ([parse_os_path(name) for name in names] if names else [Name(())])
+            for name in ([parse_served_path(name) for name in names] if names else [Name(())])
             for record in compute(files, catalog, name, known)
         )
         if as_json:
@@ -71,7 +71,7 @@ def verify(folder: Folder = ".", as_json: AsJson = False, root: RootOption = Non
         from fileserve import checking  # noqa: PLC0415
 
         def told() -> "Iterator[Check]":
-            for check in checking.verify(files, catalog, parse_os_path(folder)):
+            for check in checking.verify(files, catalog, parse_served_path(folder)):
                 counts[check.finding.value] += 1
                 if check.finding.value != "intact":
                     yield check

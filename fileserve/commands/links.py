@@ -15,7 +15,7 @@ from fileserve.commands import link_reports
 from storage import errors, library
 from storage.beneath import Symlinks
 from storage.library import Kind
-from storage.names import parse_os_path
+from storage.names import parse_served_path
 
 if TYPE_CHECKING:
     # What Typer calls click; for the type checker alone, so that its place may change.
@@ -174,7 +174,7 @@ def _base_url(settings: "Settings") -> str:
 
 def _target(settings: "Settings", path: str) -> tuple[tuple[bytes, ...], Kind]:
     """What PATH means; raises NotFound for what clients could not get anyway."""
-    name = parse_os_path(path)
+    name = parse_served_path(path)
     with library.opened_root(settings.root, Symlinks(settings.symlinks)) as root:
         item = library.look(root, name)
     is_shown = settings.hidden or not name.is_hidden

@@ -79,7 +79,8 @@ class Extras:
         elif "view" in asked:
             visitor = visitor_of(scope, name, self._settings)
             fields = [*fields, *page_fields(self._settings)]
-            await send_view(scope, receive, send, storage, name, fields, visitor)
+            sums = self._sources.sums
+            await send_view(scope, receive, send, storage, name, fields, visitor, sums.of_open)
         elif "checksum" in asked:
             await send_checksum(scope, receive, send, self._sources, name, blob, fields)
         elif "vtt" in asked:

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.errors import NameRefused
-from storage.names import Name, RequestedPath, parse_os_path, parse_request_path
+from storage.names import (
+    Name,
+    RequestedPath,
+    parse_os_path,
+    parse_request_path,
+    parse_served_path,
+)
 
 A255 = b"a" * 255
 BYTES_4096 = b"/".join([A255] * 15 + [b"b" * 254, b"c"])  # 15 * 256 + 254 + 2 = 4096
@@ -161,6 +167,27 @@ FORMS = [
     ((b"\xc2\x9b1m",), b"\xc2\x9b1m", "/%C2%9B1m", "\ufffd1m", "c1-control-sequence"),
     ((b"\xe2\x80\xaex",), b"\xe2\x80\xaex", "/%E2%80%AEx", "\ufffdx", "right-to-left-override"),
 ]
+
+
+SERVED_PATHS = [
+    ("/",          ()),
+    ("//",         ()),
+    ("/films",     (b"films",)),
+    ("/films/a/",  (b"films", b"a")),
+    ("films/a",    (b"films", b"a")),
+    (".",          ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "segments"), SERVED_PATHS)
+def test_served_path_may_begin_at_the_root(text: str, segments: tuple[bytes, ...]) -> None:
+    assert parse_served_path(text) == Name(segments)
+
+
+@pytest.mark.parametrize("text", ["", "/../x", "/-/x", "a/../b"])
+def test_served_path_is_refused(text: str) -> None:
+    with pytest.raises(NameRefused):
+        parse_served_path(text)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@
 export async function filesOfDrop(transfer) {
   // The list is emptied as soon as the event is over.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  // What comes from another page, and not from a disk, has no entry.
+  if (entries.length === 0) return [...transfer.files].map((file) => ({ file, path: file.name }));
   const found = [];
   for (const entry of entries) await collect(entry, "", found);
   return found;

@@ -77,7 +77,7 @@ async function refresh() {
   const fresh = made.querySelector("table[role=table]");
   if (!table || !fresh) {
     location.reload();
-    return;
+    await new Promise(() => {});
   }
   table.replaceChildren(...fresh.childNodes);
   allTotals = made.querySelector("main > .totals").textContent;

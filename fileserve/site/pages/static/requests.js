@@ -43,11 +43,22 @@ function answerOf(request) {
   };
 }
 
+// An answer to HEAD has no words of its own, and that of a proxy none for people.
+const WORDS = {
+  401: "You are not logged in any more.",
+  403: "You may not do this here.",
+  409: "There is something of this name already.",
+  412: "There is something of this name already.",
+  413: "The file is larger than the server takes.",
+  507: "The server has no space left.",
+};
+
 function sentenceOf(answer) {
-  if (answer.status === 401) return "You are not logged in any more.";
+  const words = WORDS[answer.status] ?? `The server said ${answer.status}.`;
+  if (answer.status === 401) return words;
   try {
-    return JSON.parse(answer.text).detail || `The server said ${answer.status}.`;
+    return JSON.parse(answer.text).detail || words;
   } catch {
-    return `The server said ${answer.status}.`;
+    return words;
   }
 }

@@ -68,6 +68,15 @@ export class Upload {
     if (this.url) await discard(this.url);
   }
 
+  /** Begins anew, to take the place of the file that has the name. */
+  replaceExisting() {
+    this.replaces = true;
+    forgetUpload(this.key);
+    if (this.url) void discard(this.url);
+    this.url = null;
+    this.advance(0);
+  }
+
   tell(state) {
     this.state = state;
     this.onChange(this);

@@ -10,6 +10,7 @@ const MAX_AT_ONCE = 3;
 // More rows tell nobody more; the others get theirs when their turn comes.
 const MAX_WAITING_ROWS = 100;
 const MAX_DONE_ROWS = 100;
+const SAID = "fileserve:said";
 
 const panel = document.querySelector("#upload");
 const list = panel.querySelector("#uploads");
@@ -33,6 +34,7 @@ export function bindUpload(onArrival) {
   addEventListener("beforeunload", warn);
   left.addEventListener("click", forgetOne);
   tellUnfinished();
+  repeatWords();
 }
 
 function bindInput(opener, chooser) {
@@ -121,10 +123,27 @@ function finish(all) {
   const isQuiet = all.every((one) => one.state !== "waiting");
   if (!isQuiet || done.length === 0) return;
   const failed = all.filter((one) => one.state === "failed").length;
-  say(`${counted(done.length, "file")} uploaded${failed ? `, ${failed} failed` : ""}`);
+  const words = `${counted(done.length, "file")} uploaded${failed ? `, ${failed} failed` : ""}`;
+  say(words);
   for (const upload of done.slice(0, -MAX_DONE_ROWS)) drop(upload);
   tellUnfinished();
-  refresh();
+  // An empty folder has no rows to add to, so its page is loaded anew, unless something is left.
+  if (done.length === all.length) void refreshSaying(words);
+  else if (document.querySelector("table[role=table]")) void refresh();
+}
+
+async function refreshSaying(words) {
+  sessionStorage.setItem(SAID, words);
+  await refresh();
+  sessionStorage.removeItem(SAID);
+}
+
+function repeatWords() {
+  const words = sessionStorage.getItem(SAID);
+  if (words === null) return;
+  sessionStorage.removeItem(SAID);
+  panel.open = true;
+  say(words);
 }
 
 function drop(upload) {
@@ -138,7 +157,7 @@ function act(upload, action) {
   else if (action === "remove") void upload.cancel();
   else if (action === "log in") open(document.querySelector("#upload").dataset.login, "_blank", "noopener");
   else {
-    upload.replaces ||= action === "replace";
+    if (action === "replace") upload.replaceExisting();
     upload.tell("waiting");
     schedule();
   }

@@ -40,7 +40,7 @@ def sums(root: Path, *names: str) -> str:
 
 
 def test_checksum_prints_what_sha256sum_checks(shell: Shell, tree: Path) -> None:
-    ended = shell.run("checksum", "--all")
+    ended = shell.run("checksum")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == sums(tree, "empty", "films/b c.mkv", "films/large.bin")
     checked = subprocess.run(
@@ -57,7 +57,7 @@ def test_checksum_of_names(shell: Shell, tree: Path) -> None:
     assert shell.run("checksum", "empty", "films").out == sums(
         tree, "empty", "films/b c.mkv", "films/large.bin"
     )
-    assert shell.run("checksum", "films/b c.mkv").out == sums(tree, "films/b c.mkv")
+    assert shell.run("checksum", "/films/b c.mkv").out == sums(tree, "films/b c.mkv")
 
 
 def test_names_are_printed_byte_for_byte(shell: Shell) -> None:
@@ -91,8 +91,7 @@ def test_checksum_as_json(shell: Shell, tree: Path) -> None:
 
 
 REFUSED = [
-    ([], 2, "give NAMEs, or --all"),
-    (["--all", "films"], 2, "give NAMEs, or --all"),
+    (["--all", "films"], 2, "--all and NAMEs exclude each other"),
     (["missing"], 3, "missing: not found"),
     (["../x"], 2, "'.' and '..' are not names"),
 ]
@@ -247,3 +246,15 @@ def test_what_keeps_the_catalog_right_makes_none(shell: Shell, tree: Path) -> No
     shell.run("move", "empty", "void", FILESERVE_STATE_DIR=str(state))
     shell.run("remove", "void", "--yes", FILESERVE_STATE_DIR=str(state))
     assert not state.exists()
+
+
+def test_checksum_adds_the_sums_of_pieces_to_what_was_added(shell: Shell) -> None:
+    (shell.folder / "large").write_bytes(bytes(2 * MIB))
+    shell.run("add", "large")
+    write_unseen(shell.root / "large", 0, 1)
+    # The sum of the whole is known since it was added, those of its pieces are not.
+    assert "damaged     large\n" in shell.run("verify").out
+    write_unseen(shell.root / "large", 0, 1)
+    assert shell.run("checksum", "large").code == 0
+    write_unseen(shell.root / "large", MIB, 1)
+    assert "damaged     large  in bytes 1048576-2097151\n" in shell.run("verify").out

@@ -1,0 +1,49 @@
+// Uploads a file with tus-js-client: node tus_js_upload.mjs FILE ENDPOINT TOKEN PARALLEL
+// At a third and at two thirds it says so, and waits for a line on its standard input.
+
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import process from "node:process";
+
+const require = createRequire(`${process.cwd()}/`);
+const tus = require("tus-js-client");
+const [file, endpoint, token, parallel] = process.argv.slice(2);
+const pauses = [1 / 3, 2 / 3];
+const patience = Array.from({ length: 60 }, () => 500);
+
+function waitForLine() {
+  for (;;) {
+    try {
+      fs.readSync(0, Buffer.alloc(1));
+      return;
+    } catch (error) {
+      if (error.code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    }
+  }
+}
+
+const upload = new tus.Upload(fs.createReadStream(file), {
+  endpoint,
+  headers: { Authorization: `Bearer ${token}` },
+  metadata: { filename: "folder/from-js.bin" },
+  chunkSize: parallel === "1" ? 8 * 1024 * 1024 : Infinity,
+  parallelUploads: Number(parallel),
+  retryDelays: patience,
+  onProgress(sent, total) {
+    if (pauses.length && sent >= pauses[0] * total && sent < total) {
+      pauses.shift();
+      fs.writeSync(1, `at ${sent} of ${total}\n`);
+      waitForLine();
+    }
+  },
+  onError(error) {
+    console.error(String(error));
+    process.exit(1);
+  },
+  onSuccess() {
+    fs.writeSync(1, "done\n");
+    process.exit(0);
+  },
+});
+upload.start();
