@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fileserve import console, exits
+from storage import errors, library
+from storage.beneath import Symlinks
 from storage.catalog_records import TokenRecord
-from storage.names import parse_served_path, printable
+from storage.names import Name, parse_served_path, printable
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
@@ -48,11 +50,13 @@ def create(
             f"{name!r} is no name for a token: 1 to 64 letters, digits and ._@+- that begin with "
             "a letter or digit"
         )
-    below = b"/".join(parse_served_path(path).segments)
+    place = parse_served_path(path)
     now, secret = int(time.time()), new_secret()
     expires_at = None if expires is None else now + _span(expires)
-    record = TokenRecord(name, hash_of(secret.encode("ascii")), scope, below, now, expires_at)
+    hashed, below = hash_of(secret.encode("ascii")), b"/".join(place.segments)
+    record = TokenRecord(name, hashed, scope, below, now, expires_at)
     settings = _settings(root)
+    _look_at(place, settings)
     _put(settings, record)
     console.say(secret)
     console.note(f"token {name} may {_in_words(record)}; its secret is shown this once")
@@ -85,6 +89,15 @@ def revoke(*, name: TokenName, root: RootOption = None) -> None:
         catalog.revoke_token(name, now)
         catalog.note_event(now, _who(), "token revoked", detail=name)
     console.say(f"revoked {name}; running servers know it within two seconds")
+
+
+def _look_at(place: Name, settings: "Settings") -> None:
+    """Raises StorageError without a served folder; a path that is not there may come later."""
+    with library.opened_root(settings.root, Symlinks(settings.symlinks)) as top_folder:
+        try:
+            library.look(top_folder, place)
+        except errors.NotFound:
+            console.note(f"there is nothing at {place.display} yet")
 
 
 def _put(settings: "Settings", record: TokenRecord) -> None:
