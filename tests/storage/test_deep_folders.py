@@ -29,23 +29,16 @@ def in_writing(root: Path, use: Callable[[Writing], Awaitable[None]]) -> None:
     asyncio.run(run())
 
 
-def test_a_deep_folder_is_removed_whole(tmp_path: Path) -> None:
-    in_writing(tmp_path, lambda writing: writing.remove(Name((b"a",)), Scope.TREE, None))
-    assert [entry.name.encode() for entry in tmp_path.iterdir()] == [STAGING_SEGMENT]
-    assert [entry.name for entry in (tmp_path / STAGING_SEGMENT.decode()).iterdir()] == ["lock"]
+def test_a_deep_folder_counts_and_is_moved_and_removed_whole(tmp_path: Path) -> None:
+    """One test, since making so many levels durable takes seconds."""
 
-
-def test_a_deep_folder_is_moved(tmp_path: Path) -> None:
-    async def move(writing: Writing) -> None:
-        await writing.move(Name((b"a",)), Name((b"b", b"a")), NEW, None)
-
-    in_writing(tmp_path, move)
-    assert (tmp_path / "b" / "a" / "a").is_dir()
-
-
-def test_a_deep_folder_counts(tmp_path: Path) -> None:
-    async def take(writing: Writing) -> None:
+    async def use(writing: Writing) -> None:
         assert writing.quota is not None
         writing.quota.require((1 << 20) - len(b"deep"))
+        await writing.move(Name((b"a",)), Name((b"b", b"a")), NEW, None)
+        assert (tmp_path / "b" / "a" / "a").is_dir()
+        await writing.remove(Name((b"b",)), Scope.TREE, None)
 
-    in_writing(tmp_path, take)
+    in_writing(tmp_path, use)
+    assert [entry.name.encode() for entry in tmp_path.iterdir()] == [STAGING_SEGMENT]
+    assert [entry.name for entry in (tmp_path / STAGING_SEGMENT.decode()).iterdir()] == ["lock"]
