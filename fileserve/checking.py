@@ -19,7 +19,15 @@ from storage.file_sums import FileSums, PieceSums, read_sums, read_whole_sums
 from storage.library import Item, Kind, look
 from storage.names import Name
 from storage.served_files import Files, catalog_path, digest_record, read_file, undamaged
-from storage.verification import Finding, Pair, item_fingerprint, judged, judged_unread, paired
+from storage.verification import (
+    Finding,
+    Pair,
+    is_current,
+    item_fingerprint,
+    judged,
+    judged_unread,
+    paired,
+)
 
 if TYPE_CHECKING:
     from storage.catalog import Catalog
@@ -99,7 +107,7 @@ def _counts(known: Known, item: Item, record: FileDigest | None) -> bool:
     """Whether what is known holds for the file as it is, and is not to be computed again."""
     if record is None or known is Known.COUNTS_NOT:
         return False
-    return record.fingerprint == item_fingerprint(item)
+    return is_current(record, item_fingerprint(item))
 
 
 def _computed(

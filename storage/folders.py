@@ -16,6 +16,7 @@ from functools import partial
 from itertools import chain
 
 from storage.beneath import CrossesMount
+from storage.blob import Fingerprint, fingerprint_of
 from storage.errors import NameRefused, NotAFolder, NotFound, from_os_error
 from storage.lease import Lease
 from storage.names import Name, is_staging
@@ -73,12 +74,16 @@ class HiddenNames(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a name means now; size in bytes for files, modified_ns since 1970, None: not known."""
+    """What a name means now; size in bytes for files, modified_ns since 1970, None: not known.
+
+    fingerprint: the state of a file.
+    """
 
     segment: bytes
     kind: EntryKind
     size: int | None
     modified_ns: int | None
+    fingerprint: Fingerprint | None = None
 
 
 class Depth(Enum):
@@ -113,7 +118,8 @@ class Scanned:
 def entry_of(segment: bytes, status: os.stat_result) -> Entry | None:
     """The Entry for a status; None for FIFOs, sockets and devices."""
     if stat.S_ISREG(status.st_mode):
-        return Entry(segment, EntryKind.FILE, status.st_size, status.st_mtime_ns)
+        size, modified_ns = status.st_size, status.st_mtime_ns
+        return Entry(segment, EntryKind.FILE, size, modified_ns, fingerprint_of(status))
     if stat.S_ISDIR(status.st_mode):
         return Entry(segment, EntryKind.FOLDER, None, status.st_mtime_ns)
     return None

@@ -6,6 +6,7 @@ from enum import Enum
 
 from storage.blob import Fingerprint
 from storage.catalog_records import FileDigest
+from storage.file_sums import piece_length_for
 from storage.library import Item
 
 
@@ -50,6 +51,15 @@ def paired(items: Iterable[Item], records: Iterable[FileDigest]) -> Iterator[Pai
 def item_fingerprint(item: Item) -> Fingerprint:
     """The state of a file that was found."""
     return Fingerprint(item.size, item.modified_ns, item.changed_ns, item.inode)
+
+
+def is_current(record: FileDigest, found: Fingerprint) -> bool:
+    """Whether all is known of a file in this state: of a long one the sums of its pieces, too.
+
+    What was added or uploaded comes without those.
+    """
+    has_all = record.piece_length is not None or record.size <= piece_length_for(record.size)
+    return has_all and record.fingerprint == found
 
 
 def judged_unread(record: FileDigest, found: Fingerprint) -> Finding | None:

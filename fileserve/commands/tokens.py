@@ -1,6 +1,5 @@
 """`fileserve token`: makes, lists and revokes the tokens that let programs and people in."""
 
-import getpass
 import json
 import time
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fileserve import console, exits
+from storage import errors, library
+from storage.beneath import Symlinks
 from storage.catalog_records import TokenRecord
-from storage.names import parse_served_path, printable
+from storage.names import Name, parse_served_path, printable
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
@@ -48,11 +49,13 @@ def create(
             f"{name!r} is no name for a token: 1 to 64 letters, digits and ._@+- that begin with "
             "a letter or digit"
         )
-    below = b"/".join(parse_served_path(path).segments)
+    place = parse_served_path(path)
     now, secret = int(time.time()), new_secret()
     expires_at = None if expires is None else now + _span(expires)
-    record = TokenRecord(name, hash_of(secret.encode("ascii")), scope, below, now, expires_at)
+    hashed, below = hash_of(secret.encode("ascii")), b"/".join(place.segments)
+    record = TokenRecord(name, hashed, scope, below, now, expires_at)
     settings = _settings(root)
+    _look_at(place, settings)
     _put(settings, record)
     console.say(secret)
     console.note(f"token {name} may {_in_words(record)}; its secret is shown this once")
@@ -83,8 +86,17 @@ def revoke(*, name: TokenName, root: RootOption = None) -> None:
     now = int(time.time())
     with opened_catalog(_settings(root)) as catalog:
         catalog.revoke_token(name, now)
-        catalog.note_event(now, _who(), "token revoked", detail=name)
+        catalog.note_event(now, console.person(), "token revoked", detail=name)
     console.say(f"revoked {name}; running servers know it within two seconds")
+
+
+def _look_at(place: Name, settings: "Settings") -> None:
+    """Raises StorageError without a served folder; a path that is not there may come later."""
+    with library.opened_root(settings.root, Symlinks(settings.symlinks)) as top_folder:
+        try:
+            library.look(top_folder, place)
+        except errors.NotFound:
+            console.note(f"there is nothing at {place.display} yet")
 
 
 def _put(settings: "Settings", record: TokenRecord) -> None:
@@ -93,7 +105,8 @@ def _put(settings: "Settings", record: TokenRecord) -> None:
     with opened_catalog(settings) as catalog:
         catalog.put_token(record)
         detail = f"{record.name}, {record.scope}"
-        catalog.note_event(record.created_at, _who(), "token created", record.path, detail)
+        now, who = record.created_at, console.person()
+        catalog.note_event(now, who, "token created", record.path, detail)
 
 
 def _settings(root: str | None) -> "Settings":
@@ -159,11 +172,3 @@ def _time(seconds: int) -> str:
 
 def _utc(seconds: int | None) -> str | None:
     return None if seconds is None else console.utc_time(seconds * 1_000_000_000)
-
-
-def _who() -> str:
-    """The admin, for the list of events."""
-    try:
-        return f"shell {getpass.getuser()}"
-    except (OSError, KeyError):  # a user without a name
-        return "shell"

@@ -24,7 +24,7 @@ from storage.library import Item, opened_root
 from storage.names import Name
 from storage.pagecache import Residency, is_resident
 from storage.served_files import Files, digest_record, keep_computed, read_file
-from storage.verification import item_fingerprint, paired
+from storage.verification import is_current, item_fingerprint, paired
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
@@ -116,7 +116,7 @@ class BackgroundSums:
             if pair.item is None:
                 continue
             found = item_fingerprint(pair.item)
-            if pair.record is not None and pair.record.fingerprint == found:
+            if pair.record is not None and is_current(pair.record, found):
                 continue
             is_settled = time.time() - found.modified_ns / 1e9 >= self._scope.settled_seconds
             if is_settled and self._given_up.get(pair.item.name.relative) != found:

@@ -237,7 +237,8 @@ class FileSite:
                 return
         fields = [*cors, *manifest_links(), *self._robots, *self._page_fields]
         visitor = visitor_of(scope, name, self._settings)
-        await send_listing(scope, receive, send, self._storage, name, fields, visitor)
+        known = self._sums.in_listings
+        await send_listing(scope, receive, send, self._storage, name, fields, visitor, known)
 
     @asynccontextmanager
     async def _opened(self, name: Name) -> AsyncGenerator[Blob, None]:

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fileserve.operations.catalog_desk import CatalogDesk
-from storage.blob import Blob
+from fileserve.site.listing_records import Sha256Of
+from storage.blob import Blob, Fingerprint
 from storage.catalog_records import FileDigest
 from storage.checksums import FileState
 from storage.digests import Digests
@@ -44,6 +45,15 @@ class KnownSums:
         """The same of a file in some state."""
         record = self._desk.digests.get(name.relative, state.fingerprint)
         return self.hasher.known.get(state) if record is None else record.sha256
+
+    @property
+    def in_listings(self) -> Sha256Of | None:
+        """What the catalog knows by path and state; None without a catalog: nothing."""
+        return self._recorded_sha256 if self._desk.is_open else None
+
+    def _recorded_sha256(self, path: bytes, fingerprint: Fingerprint) -> bytes | None:
+        record = self._desk.digests.get(path, fingerprint)
+        return None if record is None else record.sha256
 
     async def compute(self, name: Name, blob: Blob) -> bytes | None:
         """The SHA-256 of an open file, read if need be; None when it changed meanwhile.

@@ -31,6 +31,7 @@ from fileserve.site.listing_entries import ListingForm, Notice, Shown
 from fileserve.site.listing_json import JsonListing
 from fileserve.site.listing_page import PageListing
 from fileserve.site.listing_query import Form, ListingQuery, QueryRefused, parse_listing_query
+from fileserve.site.listing_records import Sha256Of
 from fileserve.site.listing_rows import CsvListing, NdjsonListing, TextListing
 from fileserve.site.pages import PAGE_POLICY
 from fileserve.site.searching import Piece, SearchLimits, pieces_of
@@ -44,11 +45,9 @@ from storage.names import Name
 # About 0.6 ms of making rows: as long as other transfers wait for each listing that is made.
 _ROWS_PER_PIECE = 100
 _TAG_BYTES = 16
-# The page is made by itself: it alone is for a visitor.
+# The others are made by themselves: they need more.
 _FORMS: Mapping[Form, Callable[[Name, str, Shown], ListingForm]] = MappingProxyType(
     {
-        Form.JSON: JsonListing,
-        Form.NDJSON: NdjsonListing,
         Form.CSV: CsvListing,
         Form.TEXT: TextListing,
     }
@@ -66,6 +65,7 @@ async def send_listing(  # noqa: PLR0917 - three of them are ASGI's own
     name: Name,
     extra_fields: Sequence[Field] = (),
     visitor: Visitor = STRANGER,
+    sha256_of: Sha256Of | None = None,
 ) -> None:
     """Answer GET or HEAD of the folder name, extra_fields (CORS) among the response fields.
 
@@ -78,7 +78,7 @@ async def send_listing(  # noqa: PLR0917 - three of them are ASGI's own
     except QueryRefused as error:
         await reply.refuse(problem(400, str(error)))
         return
-    form = _form_of(name, scope.get("root_path", ""), asked, visitor)
+    form = _form_of(name, scope.get("root_path", ""), asked, visitor, sha256_of)
     async with aclosing(pieces_of(storage, name, asked, _LIMITS)) as pieces:
         try:
             # Before the head goes out, because this is where a folder turns out to be unreadable.
@@ -94,9 +94,20 @@ async def send_listing(  # noqa: PLR0917 - three of them are ASGI's own
                 await reply.stream(form.content_type, texts)
 
 
-def _form_of(name: Name, root_path: str, asked: ListingQuery, visitor: Visitor) -> ListingForm:
-    if asked.form is Form.HTML:
-        return PageListing(name, root_path, asked.shown, visitor)
+def _form_of(
+    name: Name,
+    root_path: str,
+    asked: ListingQuery,
+    visitor: Visitor,
+    sha256_of: Sha256Of | None,
+) -> ListingForm:
+    match asked.form:
+        case Form.HTML:
+            return PageListing(name, root_path, asked.shown, visitor)
+        case Form.JSON:
+            return JsonListing(name, root_path, asked.shown, sha256_of)
+        case Form.NDJSON:
+            return NdjsonListing(name, root_path, asked.shown, sha256_of)
     return _FORMS[asked.form](name, root_path, asked.shown)
 
 

@@ -14,7 +14,14 @@ import os
 from collections.abc import Sequence
 
 from fileserve.site.listing_entries import Notice, Shown
-from fileserve.site.listing_records import Listed, json_notice, json_records, readable, to_json
+from fileserve.site.listing_records import (
+    Listed,
+    Sha256Of,
+    json_notice,
+    json_records,
+    readable,
+    to_json,
+)
 from storage.local import Entry
 from storage.names import Name
 
@@ -24,8 +31,10 @@ class JsonListing:
 
     content_type = "application/json"
 
-    def __init__(self, folder: Name, root_path: str, shown: Shown) -> None:
-        self._listed = Listed(folder, root_path)
+    def __init__(
+        self, folder: Name, root_path: str, shown: Shown, sha256_of: Sha256Of | None = None
+    ) -> None:
+        self._listed = Listed(folder, root_path, sha256_of)
         self._query = shown.query
         self._separator = "\n"
         self._is_complete = True

@@ -10,6 +10,7 @@
     media_type  of a file, else null
     url         absolute path, percent-encoded: it always works, and decoded it is the exact name
     detail      a sentence, of "error" and "end" only, else null
+    sha256      of a file whose checksum is known, in JSON and NDJSON only
 
 They are the members of an object in JSON and NDJSON (detail is left out where it is null) and the
 columns in CSV (null is an empty cell).
@@ -18,28 +19,33 @@ columns in CSV (null is an empty cell).
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from fileserve.http.media_types import media_type
 from fileserve.site.listing_entries import Notice, entry_url, folder_url, rfc3339
-from storage.local import Entry, EntryKind
+from storage.local import Entry, EntryKind, Fingerprint
 from storage.names import Name
 
 COLUMNS = ("name", "path", "type", "size", "modified", "media_type", "url", "detail")
 
 Cell = str | int | None
+Sha256Of = Callable[[bytes, Fingerprint], bytes | None]
 # ASCII alone, so that no name can be taken for something else on its way.
 to_json = json.JSONEncoder(ensure_ascii=True).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The folder that is listed, and the part of a URL's path that we are mounted under (ASGI)."""
+    """The folder that is listed, and the part of a URL's path that we are mounted under (ASGI).
+
+    sha256_of: what is known of a file at a path below the root, in some state.
+    """
 
     folder: Name
     root_path: str
+    sha256_of: Sha256Of | None = None
 
     def path(self, folder: Name) -> str:
         """What comes before the names in a folder at or below this one, to make their path."""
@@ -56,11 +62,28 @@ def readable(segment: bytes) -> str:
     return segment.decode("utf-8", "replace")
 
 
-def json_records(listed: Listed, folder: Name, entries: Iterable[Entry]) -> list[str]:
+def json_records(listed: Listed, folder: Name, entries: Sequence[Entry]) -> list[str]:
     """An object of one line for each entry of a folder at or below the listed one."""
     # Both are put between quotes that are there already.
     path, url = to_json(listed.path(folder))[1:-1], to_json(listed.url(folder))[1:-1]
-    return [_json_record(path, url, entry) for entry in entries]
+    records = [_json_record(path, url, entry) for entry in entries]
+    return (
+        records
+        if listed.sha256_of is None
+        else _with_sums(listed.sha256_of, folder, records, entries)
+    )
+
+
+def _with_sums(
+    sha256_of: Sha256Of, folder: Name, records: Sequence[str], entries: Iterable[Entry]
+) -> list[str]:
+    above = b"".join(segment + b"/" for segment in folder.segments)
+    summed = []
+    for record, entry in zip(records, entries, strict=True):
+        state = entry.fingerprint
+        known = None if state is None else sha256_of(above + entry.segment, state)
+        summed.append(record if known is None else f'{record[:-1]}, "sha256": "{known.hex()}"}}')
+    return summed
 
 
 def json_notice(listed: Listed, notice: Notice) -> str:

@@ -6,6 +6,7 @@ from fileserve.site.listing_entries import Notice, Shown, entry_url, quoted
 from fileserve.site.listing_records import (
     COLUMNS,
     Listed,
+    Sha256Of,
     csv_lines,
     csv_notice,
     csv_records,
@@ -21,8 +22,10 @@ class NdjsonListing:
 
     content_type = "application/x-ndjson"
 
-    def __init__(self, folder: Name, root_path: str, _shown: Shown) -> None:
-        self._listed = Listed(folder, root_path)
+    def __init__(
+        self, folder: Name, root_path: str, _shown: Shown, sha256_of: Sha256Of | None = None
+    ) -> None:
+        self._listed = Listed(folder, root_path, sha256_of)
 
     def head(self) -> str:
         """Nothing."""

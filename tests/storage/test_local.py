@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from storage.blob import fingerprint_of
 from storage.errors import (
     AccessDenied,
     IsFolder,
@@ -382,8 +383,9 @@ def test_a_listing_that_is_left_early_closes_the_folder(tmp_path: Path) -> None:
 def test_look_tells_what_a_name_means(top: Path) -> None:
     async def scenario() -> None:
         storage = LocalStorage(top)
-        modified_ns = (top / "film.mkv").stat().st_mtime_ns
-        file = Entry(b"link", EntryKind.FILE, 10, modified_ns)
+        status = (top / "film.mkv").stat()
+        state = fingerprint_of(status)
+        file = Entry(b"link", EntryKind.FILE, 10, status.st_mtime_ns, state)
         assert await storage.look(Name((b"link",))) == file
         assert (await storage.look(Name((b"folder",)))).kind is EntryKind.FOLDER
         assert (await storage.look(ROOT)).kind is EntryKind.FOLDER

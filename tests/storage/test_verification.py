@@ -8,7 +8,15 @@ from storage.blob import Fingerprint
 from storage.catalog_records import FileDigest
 from storage.library import Item, Kind
 from storage.names import Name
-from storage.verification import Finding, Pair, judged, judged_unread, paired
+from storage.verification import (
+    Finding,
+    Pair,
+    is_current,
+    judged,
+    judged_unread,
+    paired,
+    succeeding,
+)
 
 OLD, NEW = bytes(32), b"\1" * 32
 RECORD = FileDigest(b"a", 10, 1000, 2000, 7, OLD, 0)
@@ -85,3 +93,37 @@ def test_pairs(files: list[bytes], records: list[bytes], paths: list[tuple[bytes
 
     found = paired(map(item, files), map(record, records))
     assert [shown(pair) for pair in found] == paths
+
+
+def test_a_record_without_pieces_is_current_for_short_files_only() -> None:
+    short = replace(RECORD, size=1 << 20)
+    assert is_current(short, short.fingerprint)
+    assert not is_current(short, short.fingerprint._replace(changed_ns=9))
+    long = replace(RECORD, size=(1 << 20) + 1)
+    assert not is_current(long, long.fingerprint)
+    assert is_current(replace(long, piece_length=1 << 20), long.fingerprint)
+
+
+PIECES = replace(RECORD, piece_length=1 << 20, pieces=OLD)
+TOUCHED = replace(RECORD, modified_ns=9)
+WRITTEN = replace(TOUCHED, sha256=NEW)
+SUCCEEDING = [
+    # known, computed, kept, id
+    (None, RECORD, RECORD, "first"),
+    (RECORD, PIECES, PIECES, "with-pieces"),
+    (PIECES, TOUCHED, replace(PIECES, modified_ns=9), "pieces-outlive-a-touch"),
+    (PIECES, WRITTEN, WRITTEN, "pieces-are-of-other-bytes"),
+    (RECORD, replace(RECORD, sha256=NEW), None, "damage"),
+    (RECORD, replace(RECORD, sha256=NEW, changed_ns=9), None, "damage-and-set-back"),
+]
+
+
+@pytest.mark.parametrize(
+    ("known", "computed", "kept"),
+    [row[:3] for row in SUCCEEDING],
+    ids=[row[3] for row in SUCCEEDING],
+)
+def test_record_that_is_kept(
+    known: FileDigest | None, computed: FileDigest, kept: FileDigest | None
+) -> None:
+    assert succeeding(known, computed) == kept

@@ -156,9 +156,15 @@ def test_what_the_admin_computes_is_told_by_a_running_server(
         for method, fields, status, _ in WITH_DIGEST:
             expected = (status, [field_of(b"0123456789")])
             assert ask(served, method, "/file", fields) == expected
+        hexadecimal = hashlib.sha256(b"0123456789").hexdigest()
+        for form in ("json", "ndjson"):
+            listing = served.get(f"/?format={form}").content
+            assert listing.count(f'"sha256": "{hexadecimal}"'.encode()) == 1
+        assert hexadecimal.encode() in served.get("/file?view").content
         # Other bytes: the record is of a state that is gone.
         (root / "file").write_bytes(b"9876543210")
         assert ask(served, "GET", "/file", []) == (200, [])
+        assert b"sha256" not in served.get("/?format=ndjson").content
         # And what the server computes, the admin finds.
         assert ask(served, "GET", "/file", [WANT]) == (200, [field_of(b"9876543210")])
         assert served.error_lines() == []

@@ -2,7 +2,8 @@
 
 The columns: no token; a token that may read /a, one that may write /a, the admin's; one that has
 expired, one that may write /b, one that was revoked; a link for /a/ that holds, one that has
-expired, one of which a letter was changed.
+expired, one of which a letter was changed.  What stands behind ">" is where something is moved
+to, or the path of an upload.
 """
 
 PUBLIC = """
@@ -20,6 +21,9 @@ OPTIONS /a/one.txt                 204   204   204   204   204   204   204   204
 GET     /a/one.txt?view            200   200   200   200   200   200   200   200   410   403
 GET     /a/one.srt?vtt             200   200   200   200   200   200   200   200   410   403
 GET     /a/one.txt?download        200   200   200   200   200   200   200   200   410   403
+GET     /a/one.txt?checksum        200   200   200   200   200   200   200   200   410   403
+GET     /a/one.txt?follow          200   200   200   200   200   200   200   200   410   403
+GET     /a/?qr                     200   200   200   200   200   200   200   200   410   403
 GET     /a/nothing                 404   404   404   404   404   404   404   404   410   403
 GET     /b/two.txt                 200   200   200   200   200   200   200   403   403   403
 GET     /a/%2e%2e/b/two.txt        404   404   404   404   404   404   404   404   404   404
@@ -49,6 +53,9 @@ OPTIONS /a/one.txt                 401   204   204   204   401   403   401   204
 GET     /a/one.txt?view            401   200   200   200   401   403   401   200   410   403
 GET     /a/one.srt?vtt             401   200   200   200   401   403   401   200   410   403
 GET     /a/one.txt?download        401   200   200   200   401   403   401   200   410   403
+GET     /a/one.txt?checksum        401   200   200   200   401   403   401   200   410   403
+GET     /a/one.txt?follow          401   200   200   200   401   403   401   200   410   403
+GET     /a/?qr                     401   200   200   200   401   403   401   200   410   403
 GET     /a/nothing                 401   404   404   404   401   403   401   404   410   403
 GET     /b/two.txt                 401   403   403   200   401   200   401   403   403   403
 GET     /a/%2e%2e/b/two.txt        401   403   403   404   401   403   401   404   404   404
@@ -64,4 +71,52 @@ GET     /-/nothing                 401   404   404   404   401   404   401   404
 GET     /-/login                   200   200   200   200   200   200   200   404   404   404
 POST    /-/login                   403   403   403   403   403   403   403   404   404   404
 POST    /-/logout                  403   403   403   403   403   403   403   404   404   404
+"""
+WRITES = """
+PUT     /a/new                     401   403   201   201   401   403   401   405   410   403
+PUT     /b/new                     401   403   403   201   401   201   401   403   403   403
+POST    /a/                        401   403   201   201   401   403   401   405   410   403
+POST    /b/                        401   403   403   201   401   201   401   403   403   403
+DELETE  /a/one.txt                 401   403   204   204   401   403   401   405   410   403
+DELETE  /a/nothing                 401   403   404   404   401   403   401   405   410   403
+DELETE  /b/two.txt                 401   403   403   204   401   204   401   403   403   403
+DELETE  /b/?recursive              401   403   403   204   401   204   401   403   403   403
+MOVE    /a/one.txt>/a/new          401   403   201   201   401   403   401   405   410   403
+MOVE    /a/one.txt>/b/new          401   403   403   201   401   403   401   405   410   403
+MOVE    /b/two.txt>/a/new          401   403   403   201   401   403   401   403   403   403
+PATCH   /a/one.txt                 401   403   405   405   401   403   401   405   410   403
+POST    /-/uploads/>a/new          401   403   201   201   401   403   401   404   404   404
+POST    /-/uploads/>b/new          401   403   403   201   401   201   401   404   404   404
+HEAD    /-/uploads/none            401   403   404   404   401   404   401   404   404   404
+DELETE  /-/uploads/none            401   403   404   404   401   404   401   404   404   404
+POST    /-/health                  405   405   405   405   405   405   405   404   404   404
+POST    /-/nothing                 401   403   404   404   401   404   401   404   404   404
+POST    /-/login                   403   403   403   403   403   403   403   404   404   404
+POST    /-/logout                  403   403   403   403   403   403   403   404   404   404
+"""
+WRITABLE = """
+GET     /                          200   200   200   200   200   200   200   403   403   403
+GET     /a/                        200   200   200   200   200   200   200   200   410   403
+GET     /a/one.txt                 200   200   200   200   200   200   200   200   410   403
+GET     /a/nothing                 404   404   404   404   404   404   404   404   410   403
+GET     /b/two.txt                 200   200   200   200   200   200   200   403   403   403
+GET     /-/uploads/none            401   403   404   404   401   404   401   404   404   404
+OPTIONS /-/uploads/                204   204   204   204   204   204   204   404   404   404
+OPTIONS /a/one.txt                 204   204   204   204   204   204   204   204   410   403
+GET     /-/health                  200   200   200   200   200   200   200   404   404   404
+GET     /-/nothing                 404   404   404   404   404   404   404   404   404   404
+GET     /-/login                   200   200   200   200   200   200   200   404   404   404
+"""
+CLOSED = """
+GET     /                          401   403   403   200   401   403   401   403   403   403
+GET     /a/                        401   200   200   200   401   403   401   200   410   403
+GET     /a/one.txt                 401   200   200   200   401   403   401   200   410   403
+GET     /a/nothing                 401   404   404   404   401   403   401   404   410   403
+GET     /b/two.txt                 401   403   403   200   401   200   401   403   403   403
+GET     /-/uploads/none            401   403   404   404   401   404   401   404   404   404
+OPTIONS /-/uploads/                401   204   204   204   401   204   401   404   404   404
+OPTIONS /a/one.txt                 401   204   204   204   401   403   401   204   410   403
+GET     /-/health                  200   200   200   200   200   200   200   404   404   404
+GET     /-/nothing                 401   404   404   404   401   404   401   404   404   404
+GET     /-/login                   200   200   200   200   200   200   200   404   404   404
 """

@@ -4,7 +4,9 @@ Each request comes from an address of its own, so that none is slowed (429).
 """
 
 import asyncio
+import base64
 import itertools
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from time import time
 
 import httpx
 import pytest
-from route_tables import PRIVATE, PUBLIC
+from route_tables import CLOSED, PRIVATE, PUBLIC, WRITABLE, WRITES
 
 from fileserve.access.keys import Purpose, signing_key
 from fileserve.access.links import Link, signed_path
@@ -42,7 +44,14 @@ class Row:
     statuses: tuple[int, ...]
 
 
-MODES: dict[str, dict[str, object]] = {"public": {}, "private": {"private": True}}
+MODES: dict[str, dict[str, object]] = {
+    "public": {},
+    "private": {"private": True},
+    "writable": {"writable": True},
+    "closed": {"private": True, "writable": True},
+}
+FORM = {"content-type": "multipart/form-data; boundary=b"}
+PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="new"\r\n\r\nnew\r\n--b--\r\n'
 
 
 def rows_of(mode: str, table: str) -> list[Row]:
@@ -50,7 +59,12 @@ def rows_of(mode: str, table: str) -> list[Row]:
     return [Row(mode, row[0], row[1], tuple(map(int, row[2:]))) for row in words]
 
 
-ROWS = [*rows_of("public", PUBLIC), *rows_of("private", PRIVATE)]
+ROWS = [
+    *rows_of("public", PUBLIC),
+    *rows_of("private", PRIVATE),
+    *rows_of("writable", WRITABLE + WRITES.lstrip()),
+    *rows_of("closed", CLOSED + WRITES.lstrip()),
+]
 _addresses = (f"192.0.2.{n % 250}.{n}" for n in itertools.count())
 
 
@@ -81,19 +95,22 @@ class World:
         }
 
     def renew(self) -> None:
-        """What a request may have moved or removed is there again."""
+        """What a request may have made, moved or removed is as it was."""
         for folder in ("a", "b"):
-            (self.root / folder).mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self.root / folder, ignore_errors=True)
+            (self.root / folder).mkdir(parents=True)
         for path in ("a/one.txt", "a/one.srt", "b/two.txt"):
             (self.root / path).write_text("1\n00:00:01,000 --> 00:00:02,000\nwords\n")
 
-    def request(self, row: Row, column: str) -> tuple[str, dict[str, str]]:
-        """The target and the fields of a request with the credentials of a column."""
-        target = row.target.replace("STATIC", STATIC)
+    def request(self, row: Row, column: str) -> tuple[str, dict[str, str], bytes]:
+        """The target, the fields and the content of a request with the credentials of a column."""
+        target, _, goal = row.target.replace("STATIC", STATIC).partition(">")
+        fields, content = wishes(row.method, target, goal)
         if column in self.prefixes:
-            return self.prefixes[column] + target, {}
-        secret = self.tokens.get(column)
-        return target, {} if secret is None else {"Authorization": f"Bearer {secret}"}
+            return self.prefixes[column] + target, fields, content
+        if (secret := self.tokens.get(column)) is not None:
+            fields["authorization"] = f"Bearer {secret}"
+        return target, fields, content
 
     @cache  # noqa: B019 - one for the module
     def answers(self, mode: str) -> dict[tuple[str, str], tuple[int, ...]]:
@@ -111,24 +128,33 @@ class World:
 
     async def _ask(self, site: Site, row: Row, column: str) -> int:
         self.renew()
-        target, fields = self.request(row, column)
-        response = await answer(site, row.method, target, fields)
+        target, fields, content = self.request(row, column)
+        transport = httpx.ASGITransport(site, client=(next(_addresses), 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
+            response = await client.request(row.method, target, headers=fields, content=content)
         return response.status_code
 
 
 @asynccontextmanager
 async def serving(root: Path, **settings: object) -> AsyncIterator[Site]:
     """A site in its lifespan, of the storage of root."""
-    site = create_app(Settings.model_validate({"root": root, **settings}), LocalStorage(root))
+    fixed = {"root": root, "follow_idle_seconds": 0.1}
+    site = create_app(Settings.model_validate({**fixed, **settings}), LocalStorage(root))
     async with site.router.lifespan_context(site):
         yield site
 
 
-async def answer(site: Site, method: str, target: str, fields: dict[str, str]) -> httpx.Response:
-    """The answer to a client of an address that no other request had."""
-    transport = httpx.ASGITransport(site, client=(next(_addresses), 1))
-    async with httpx.AsyncClient(transport=transport) as client:
-        return await client.request(method, f"http://host{target}", headers=fields)
+def wishes(method: str, target: str, goal: str) -> tuple[dict[str, str], bytes]:
+    """The fields and the content with which a request is complete."""
+    if target.startswith("/-/uploads"):
+        path = base64.b64encode(goal.encode()).decode()
+        upload = {"Upload-Length": "3", "Upload-Metadata": f"filename {path}"}
+        return {"Tus-Resumable": "1.0.0", **(upload if method == "POST" else {})}, b""
+    if method == "MOVE":
+        return {"Destination": goal}, b""
+    if method == "POST" and not target.startswith("/-/"):
+        return dict(FORM), PART
+    return {}, b"new" if method == "PUT" else b""
 
 
 @pytest.fixture(scope="module")

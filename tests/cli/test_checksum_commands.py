@@ -246,3 +246,15 @@ def test_what_keeps_the_catalog_right_makes_none(shell: Shell, tree: Path) -> No
     shell.run("move", "empty", "void", FILESERVE_STATE_DIR=str(state))
     shell.run("remove", "void", "--yes", FILESERVE_STATE_DIR=str(state))
     assert not state.exists()
+
+
+def test_checksum_adds_the_sums_of_pieces_to_what_was_added(shell: Shell) -> None:
+    (shell.folder / "large").write_bytes(bytes(2 * MIB))
+    shell.run("add", "large")
+    write_unseen(shell.root / "large", 0, 1)
+    # The sum of the whole is known since it was added, those of its pieces are not.
+    assert "damaged     large\n" in shell.run("verify").out
+    write_unseen(shell.root / "large", 0, 1)
+    assert shell.run("checksum", "large").code == 0
+    write_unseen(shell.root / "large", MIB, 1)
+    assert "damaged     large  in bytes 1048576-2097151\n" in shell.run("verify").out
