@@ -4,6 +4,7 @@ Results go to standard output and everything else to standard error, so that a p
 only.  File names arrive here as storage.names made them printable.
 """
 
+import getpass
 import os
 import sys
 import time
@@ -22,6 +23,14 @@ def say(line: str) -> None:
 def note(line: str) -> None:
     """Print what is no result: a remark, a refusal, an error."""
     print(f"fileserve: {line}", file=sys.stderr)
+
+
+def person() -> str:
+    """Who types this, for the record of events; containers run users without a name."""
+    try:
+        return f"shell {getpass.getuser()}"
+    except (KeyError, OSError):
+        return f"shell user {os.getuid()}"
 
 
 def columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -101,6 +101,8 @@ class Catalog:
 
     def put_digests(self, records: Iterable[FileDigest]) -> None:
         """Write records over whatever is known of their paths; all of them or none."""
+        # Whoever makes them may be slow: nobody else can write meanwhile.
+        records = list(records)
         with self._changing() as (connection, revision):
             digests.put(connection, revision, records)
 

@@ -4,6 +4,7 @@ The files come first: what goes wrong with the catalog is noted, and costs check
 """
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ def keep_added(settings: "Settings", root: Root, added: Sequence[tuple[Name, Dig
     """Write down the checksums of files that were added a moment ago."""
     from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415 - SQLAlchemy, 0.2 s
 
+    if not added:  # folders without files
+        return
     with _noted(), opened_catalog(settings) as catalog:
         now = int(time.time())
         catalog.put_digests(
@@ -32,6 +35,13 @@ def keep_added(settings: "Settings", root: Root, added: Sequence[tuple[Name, Dig
             # Another size: somebody has written to it since.
             if item.size == digests.length
         )
+        path = os.path.commonpath([_path(name) for name, _ in added])
+        catalog.note_event(now, console.person(), "added", path, _in_words(added))
+
+
+def _in_words(added: Sequence[tuple[Name, Digests]]) -> str:
+    size = sum(digests.length for _, digests in added)
+    return f"{size} bytes" if len(added) == 1 else f"{len(added)} files, {size} bytes"
 
 
 def keep_moved(settings: "Settings", root: Root, old: Name, new: Name) -> None:
@@ -43,6 +53,8 @@ def keep_moved(settings: "Settings", root: Root, old: Name, new: Name) -> None:
             moved = look(root, new)
             changed_ns = moved.changed_ns if moved.kind is Kind.FILE else None
             catalog.move_digests(_path(old), _path(new), changed_ns)
+            detail = f"to {new.display}"
+            catalog.note_event(int(time.time()), console.person(), "moved", _path(old), detail)
 
 
 def forget_removed(settings: "Settings", names: Sequence[Name]) -> None:
@@ -52,6 +64,8 @@ def forget_removed(settings: "Settings", names: Sequence[Name]) -> None:
     with _noted(), existing_catalog(settings) as catalog:
         if catalog is not None:
             catalog.forget_digests(map(_path, names))
+            for name in names:
+                catalog.note_event(int(time.time()), console.person(), "removed", _path(name))
 
 
 def _record(item: Item, digests: Digests, now: int) -> "FileDigest":

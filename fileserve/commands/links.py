@@ -1,6 +1,5 @@
 """`fileserve link`: makes signed links, lists and revokes them, renews the key that signs them."""
 
-import getpass
 import re
 import secrets
 import sys
@@ -138,7 +137,7 @@ def revoke(*, link_id: LinkId, root: RootOption = None) -> None:
     with opened_catalog(_settings(root)) as catalog:
         is_known = any(record.link_id == found for record in catalog.links())
         catalog.revoke_link(found, now)
-        catalog.note_event(now, _who(), "link revoked", detail=found)
+        catalog.note_event(now, console.person(), "link revoked", detail=found)
     console.say(f"revoked {found}")
     if not is_known:
         console.note("no link of this id was made here; another program's will not open any more")
@@ -165,10 +164,6 @@ def _settings(root: str | None) -> "Settings":
     from fileserve.setting_layers import load_settings  # noqa: PLC0415
 
     return load_settings({"root": root})
-
-
-def _who() -> str:
-    return f"shell {getpass.getuser()}"
 
 
 def _base_url(settings: "Settings") -> str:
@@ -204,7 +199,7 @@ def _remember(settings: "Settings", link: "Link", key_id: str, now: int) -> None
     try:
         with opened_catalog(settings) as catalog:
             catalog.put_link(record)
-            catalog.note_event(now, _who(), "link created", record.path, link.link_id)
+            catalog.note_event(now, console.person(), "link created", record.path, link.link_id)
     except errors.CatalogUnavailable as error:
         console.note(f"{error}; the link works, but 'fileserve link list' will not show it")
 

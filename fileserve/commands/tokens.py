@@ -1,6 +1,5 @@
 """`fileserve token`: makes, lists and revokes the tokens that let programs and people in."""
 
-import getpass
 import json
 import time
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -87,7 +86,7 @@ def revoke(*, name: TokenName, root: RootOption = None) -> None:
     now = int(time.time())
     with opened_catalog(_settings(root)) as catalog:
         catalog.revoke_token(name, now)
-        catalog.note_event(now, _who(), "token revoked", detail=name)
+        catalog.note_event(now, console.person(), "token revoked", detail=name)
     console.say(f"revoked {name}; running servers know it within two seconds")
 
 
@@ -106,7 +105,8 @@ def _put(settings: "Settings", record: TokenRecord) -> None:
     with opened_catalog(settings) as catalog:
         catalog.put_token(record)
         detail = f"{record.name}, {record.scope}"
-        catalog.note_event(record.created_at, _who(), "token created", record.path, detail)
+        now, who = record.created_at, console.person()
+        catalog.note_event(now, who, "token created", record.path, detail)
 
 
 def _settings(root: str | None) -> "Settings":
@@ -172,11 +172,3 @@ def _time(seconds: int) -> str:
 
 def _utc(seconds: int | None) -> str | None:
     return None if seconds is None else console.utc_time(seconds * 1_000_000_000)
-
-
-def _who() -> str:
-    """The admin, for the list of events."""
-    try:
-        return f"shell {getpass.getuser()}"
-    except (OSError, KeyError):  # a user without a name
-        return "shell"

@@ -1,11 +1,14 @@
 """What the admin sees of the catalog: events, and the doctor's findings about it."""
 
 import json
+import os
+import pwd
 import re
 from pathlib import Path
 
 import pytest
 
+from fileserve import console
 from storage.catalog import Catalog
 from tests.cli.shell import Shell
 
@@ -68,6 +71,37 @@ def test_what_one_command_did_the_next_one_tells(shell: Shell) -> None:
     out = shell.run("events").out
     assert "token created" in out
     assert "backup, write" in out
+
+
+def test_what_commands_do_to_files_is_told(shell: Shell) -> None:
+    (shell.folder / "b.bin").write_bytes(b"b")
+    assert shell.run("add", "a.bin", "b.bin", "--to", "films").code == 0
+    assert shell.run("add", "b.bin").code == 0
+    assert shell.run("move", "b.bin", "c.bin").code == 0
+    assert shell.run("remove", "--yes", "c.bin", "films/a.bin").code == 0
+    events = json.loads(shell.run("events", "--json").out)
+    assert [(event["deed"], event["path"], event["detail"]) for event in events] == [
+        ("added", "films", "2 files, 2001 bytes"),
+        ("added", "b.bin", "1 bytes"),
+        ("moved", "b.bin", "to c.bin"),
+        ("removed", "c.bin", ""),
+        ("removed", "films/a.bin", ""),
+    ]
+    assert len({event["who"] for event in events}) == 1
+
+
+def test_an_empty_folder_is_added_without_an_event(shell: Shell) -> None:
+    (shell.folder / "empty").mkdir()
+    ended = shell.run("add", "empty")
+    assert (ended.code, ended.err) == (0, "")
+    assert shell.run("events").out == ""
+
+
+def test_a_user_without_a_name_is_told_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # as in a container
+    assert console.person() == f"shell user {os.getuid()}"
 
 
 def test_a_state_folder_in_the_root_is_refused(shell: Shell) -> None:
