@@ -250,6 +250,18 @@ def test_a_locked_catalog_is_busy_and_not_broken(
         catalog.revoke_token("a", 1)
 
 
+def test_a_process_that_hangs_while_it_opens_a_catalog_holds_up_nobody_for_ever(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog_engine, "_BUSY_SECONDS", 0.2)
+    with (
+        catalog_engine.held(str(file)),
+        pytest.raises(CatalogUnavailable, match="busy"),
+    ):
+        Catalog.open(f"sqlite:///{file}")
+    Catalog.open(f"sqlite:///{file}").close()
+
+
 def test_text_that_is_none_is_refused(file: Path) -> None:
     with Catalog.open(f"sqlite:///{file}") as catalog, pytest.raises(NameRefused, match="no text"):
         catalog.revoke_token("\udcff", 1)
