@@ -5,7 +5,6 @@ Everything here blocks and raises StorageErrors: for threads of the landing's po
 
 import errno
 import os
-import shutil
 import stat
 
 from storage.atomic import Target, rename_entry, sync_folder
@@ -20,6 +19,7 @@ from storage.landing import Claim, Landing
 from storage.library import Scope
 from storage.moved_links import refuse_climbing_links
 from storage.names import Name
+from storage.plain_walk import remove_tree
 from storage.staging import locked, new_gone_segment
 
 
@@ -45,7 +45,7 @@ def remove(landing: Landing, scope: Scope, expected: Fingerprint | None) -> None
         sync_folder(folder_fd)
         if gone is not None:
             # It is gone for everybody; what cannot be removed now, the next start will.
-            shutil.rmtree(gone, ignore_errors=True, dir_fd=staging_fd)
+            remove_tree(gone, staging_fd)
 
 
 def move(

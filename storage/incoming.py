@@ -19,6 +19,7 @@ from storage.copying import write_all
 from storage.digests import Buffer, Digester, Digests
 from storage.landing import Claim, Landing, require_space
 from storage.library import explained
+from storage.quota import Quota
 from storage.staging import create_part
 
 _FALLOC_FL_KEEP_SIZE = 1  # linux/falloc.h
@@ -51,8 +52,12 @@ class Incoming:
     also while another thread still writes.  Raises NoSpace and other StorageErrors.
     """
 
-    def __init__(self, landing: Landing, keep_free_bytes: int = 0) -> None:
+    def __init__(
+        self, landing: Landing, keep_free_bytes: int = 0, quota: Quota | None = None
+    ) -> None:
         """Begin; keep_free_bytes: what must stay free on the file system."""
+        self._quota = quota
+        self._claimed_bytes = 0
         self.pool = landing.pool
         self.length = 0
         self._landing = landing
@@ -69,6 +74,7 @@ class Incoming:
         """Take the space for size bytes now; raises NoSpace if there is not so much."""
         with self._lock, explained(self._landing.name.display):
             fd = self._open_fd()
+            self._claim_quota(size)
             self._require(fd, size)
             if size and _fallocate(fd, size):
                 self._reserved_bytes = size
@@ -78,6 +84,7 @@ class Incoming:
         with self._lock, explained(self._landing.name.display):
             fd = self._open_fd()
             length = sum(map(len, buffers))
+            self._claim_quota(self.length + length)
             if self.length + length > self._reserved_bytes:
                 self._require(fd, length)
             _write_all(fd, buffers)
@@ -100,6 +107,7 @@ class Incoming:
             fd = self._open_fd()
             state = self._landing.publish(fd, self._staged, claim)
             self._staged = None
+            self._settle_quota()
             self._close()
             return Arrival(state, self._digester.digests())
 
@@ -132,9 +140,24 @@ class Incoming:
         return self._fd
 
     def _close(self) -> None:
+        if self._quota is not None:
+            self._quota.give_back(self._claimed_bytes)
+            self._claimed_bytes = 0
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    def _claim_quota(self, size: int) -> None:
+        """Raises NoSpace unless the file may have size bytes."""
+        more = size - self._claimed_bytes
+        if self._quota is not None and more > 0:
+            self._quota.take(more)
+            self._claimed_bytes = size
+
+    def _settle_quota(self) -> None:
+        if self._quota is not None:
+            self._quota.settle(self.length)
+            self._claimed_bytes -= self.length
 
     def _require(self, fd: int, size: int) -> None:
         require_space(fd, size, self._keep_free_bytes, self._landing.name.display)

@@ -6,10 +6,10 @@ Who may write below one folder only could so make a link of the admin's lead out
 import os
 import stat
 from collections.abc import Iterator
-from typing import NoReturn
 
 from storage.errors import AccessDenied
 from storage.names import Name
+from storage.plain_walk import folders_at_and_below
 
 
 def refuse_climbing_links(name: Name, folder_fd: int, found: os.stat_result) -> None:
@@ -26,17 +26,11 @@ def _targets(segment: bytes, folder_fd: int, found: os.stat_result) -> Iterator[
     if stat.S_ISLNK(found.st_mode):
         yield os.readlink(segment, dir_fd=folder_fd)
     elif stat.S_ISDIR(found.st_mode):
-        # Does not follow links.
-        for _, folders, files, fd in os.fwalk(segment, dir_fd=folder_fd, onerror=_raise):
-            for entry in (*folders, *files):
-                if stat.S_ISLNK(os.lstat(entry, dir_fd=fd).st_mode):
-                    yield os.readlink(entry, dir_fd=fd)
+        for folder in folders_at_and_below(segment, folder_fd):
+            for entry in folder.others:
+                if stat.S_ISLNK(os.lstat(entry, dir_fd=folder.fd).st_mode):
+                    yield os.readlink(entry, dir_fd=folder.fd)
 
 
 def _climbs(target: bytes) -> bool:
     return b".." in target.split(b"/")
-
-
-def _raise(error: OSError) -> NoReturn:
-    """What cannot be looked into is not moved."""
-    raise error

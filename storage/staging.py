@@ -11,11 +11,11 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
 import time
 from collections.abc import Iterator
 
 from storage.names import STAGING_SEGMENT
+from storage.plain_walk import remove_tree
 
 _PART = re.compile(rb"[0-9a-f]{32}\.part")
 _GONE = re.compile(rb"[0-9a-f]{32}\.gone")
@@ -106,7 +106,7 @@ def sweep(mount_fd: int) -> int:
         gone = [name for name in names if _GONE.fullmatch(name)]
         for name in gone:
             # Another process may be at it, too: each name is removed by one of them.
-            shutil.rmtree(name, ignore_errors=True, dir_fd=staging_fd)
+            remove_tree(name, staging_fd)
         parts = [name for name in names if _PART.fullmatch(name)]
         return len(gone) + sum(_remove_if_left(staging_fd, part) for part in parts)
     finally:

@@ -18,6 +18,7 @@ from storage.errors import Busy, NoSpace, NotFound, StorageError, Unavailable
 from storage.incoming import Arrival
 from storage.landing import Claim, Landing
 from storage.names import Name
+from storage.quota import Quota
 from storage.upload_bytes import OpenUpload, UploadDigest
 from storage.upload_sessions import (
     Session,
@@ -50,10 +51,13 @@ class Upload:
     Its calls run in the threads of its mount and raise StorageErrors.
     """
 
-    def __init__(self, landing: Landing, opened: OpenUpload, keep_free_bytes: int) -> None:
+    def __init__(
+        self, landing: Landing, opened: OpenUpload, keep_free_bytes: int, quota: Quota | None
+    ) -> None:
         self.landing = landing
         self.opened = opened
         self._keep_free_bytes = keep_free_bytes
+        self._quota = quota
 
     @property
     def session(self) -> Session:
@@ -85,13 +89,23 @@ class Upload:
         return await _run(self.landing, call)
 
     def _append(self, buffers: Sequence[bytes], also: Callable[[bytes], None] | None) -> None:
-        self._require_room(sum(map(len, buffers)))
+        length = sum(map(len, buffers))
+        self._require_disk(length)
+        if self._quota is not None:
+            self._quota.take(length)
+            # What is on the disk counts, whole or not.
+            self._quota.settle(length)
         self.opened.append(buffers)
         if also is not None:
             for buffer in buffers:
                 also(buffer)
 
     def _require_room(self, size: int) -> None:
+        if self._quota is not None:
+            self._quota.require(size)
+        self._require_disk(size)
+
+    def _require_disk(self, size: int) -> None:
         room = os.fstatvfs(self.opened.fileno())
         if room.f_bavail * room.f_frsize - self._keep_free_bytes < size:
             raise NoSpace(f"{self.landing.name.display}: no space left for {size} bytes")
@@ -118,7 +132,7 @@ class Uploads:
                 return OpenUpload.create(folder_fd, session)
 
         opened = await _run(landing, create, OpenUpload.close)
-        return Upload(landing, opened, self._keep_free_bytes)
+        return Upload(landing, opened, self._keep_free_bytes, self._writing.quota)
 
     async def resume(self, upload_id: str) -> Upload | Session:
         """An upload to go on with, or what is written of one that is done.
@@ -136,7 +150,7 @@ class Uploads:
 
         found = await _run(landing, open_again, _discard)
         if isinstance(found, OpenUpload):
-            return Upload(landing, found, self._keep_free_bytes)
+            return Upload(landing, found, self._keep_free_bytes, self._writing.quota)
         return found if found.state is State.DONE else await self._recovered(landing, found)
 
     async def take(self, upload_id: str) -> Upload | Session:

@@ -12,6 +12,7 @@ from storage.landing import Claim, Landing
 from storage.library import Scope
 from storage.local import HiddenNames, LocalStorage
 from storage.names import Name
+from storage.quota import Quota
 from storage.routing import Place, Router
 from storage.staging import sweep
 
@@ -23,9 +24,12 @@ _ANY = b"?"
 class Writing:
     """Changes beneath the root of a storage, hidden names only where those are shown."""
 
-    def __init__(self, storage: LocalStorage) -> None:
+    def __init__(self, storage: LocalStorage, quota_bytes: int | None = None) -> None:
+        """quota_bytes: what all files may have together; None: as much as there is."""
         self._router = storage.router
         self._hidden = storage.hidden
+        root_fd = storage.router.root.fileno
+        self.quota = None if quota_bytes is None else Quota(root_fd, quota_bytes)
 
     async def land(self, name: Name) -> Landing:
         """Where a file called name would appear, whether or not it or its folder is there.
@@ -49,7 +53,7 @@ class Writing:
         Raises what land raises, and AccessDenied where nothing may be written.
         """
         landing = await self.land(name)
-        begin = partial(Incoming, landing, keep_free_bytes)
+        begin = partial(Incoming, landing, keep_free_bytes, self.quota)
         return await landing.pool.run(begin, discard=Incoming.abort)
 
     async def remove(self, name: Name, scope: Scope, expected: Fingerprint | None) -> None:

@@ -63,7 +63,8 @@ class Exchange:
         self.end_cause: EndCause | None = None
         self._connection = connection
         self._expects_continue = expects_continue
-        self._incoming = bytearray()
+        self._incoming: list[bytes] = []
+        self._incoming_bytes = 0
         self._changed: asyncio.Event | None = None
         self._stream: ResponseStream | None = None
         self._final_body_bytes: int | None = None
@@ -89,11 +90,12 @@ class Exchange:
     @property
     def incoming_bytes(self) -> int:
         """How many bytes of the request's content wait to be received."""
-        return len(self._incoming)
+        return self._incoming_bytes
 
     def add_content(self, chunk: bytes) -> None:
         """Take a piece of the request's content."""
-        self._incoming += chunk
+        self._incoming.append(chunk)
+        self._incoming_bytes += len(chunk)
         self._notify()
 
     def end_content(self) -> None:
@@ -187,8 +189,9 @@ class Exchange:
             self._changed.clear()
         if self.is_ended:
             return {"type": "http.disconnect"}
-        content = bytes(self._incoming)
-        self._incoming.clear()
+        # One piece is passed on as it is: large content comes in few large ones.
+        content = self._incoming[0] if len(self._incoming) == 1 else b"".join(self._incoming)
+        self._incoming, self._incoming_bytes = [], 0
         return {"type": "http.request", "body": content, "more_body": not self.has_whole_request}
 
     async def send(self, message: Message) -> None:

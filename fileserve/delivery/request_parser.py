@@ -65,9 +65,7 @@ class RequestParser:
         self._sink = sink
         self._max_header_bytes = max_header_bytes
         self._max_target_bytes = max_target_bytes
-        self._parser = httptools.HttpRequestParser(self)
-        # "Connection: close" and more data: the data is ours to drop, not an error.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._parser = self._new_parser()
         self._part = _Part.HEAD
         self._held = b""
         self._left = 0
@@ -78,6 +76,12 @@ class RequestParser:
         self._fields: list[Field] = []
         self._begun: RequestHead | None = None
         self._last_head = LastHead(max_header_bytes)
+
+    def _new_parser(self) -> httptools.HttpRequestParser:
+        parser = httptools.HttpRequestParser(self)
+        # "Connection: close" and more data: the data is ours to drop, not an error.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
 
     @property
     def is_head_open(self) -> bool:
@@ -172,11 +176,13 @@ class RequestParser:
 
     def _read_content(self, data: bytes, start: int) -> int:
         """Read one unit of content: what is left of it, a chunk, or a line of the framing."""
-        if self._part in (_Part.CONTENT, _Part.CHUNK):
+        if self._part is _Part.CONTENT:
+            return self._take_content(data, start)
+        if self._part is _Part.CHUNK:
             stop = min(start + self._left, len(data))
             self._left -= stop - start
             self._parse(data[start:stop])
-            if self._left == 0 and self._part is _Part.CHUNK:
+            if self._left == 0:
                 self._part = _Part.CHUNK_SIZE
             return stop
         stop = data.find(b"\n", start) + 1 or len(data)
@@ -188,6 +194,22 @@ class RequestParser:
             self._end_framing_line(line)
         elif len(self._held) > _MAX_CHUNK_LINE_BYTES:
             self._refuse(_malformed("a line of the chunked coding is too long"))
+        return stop
+
+    def _take_content(self, data: bytes, start: int) -> int:
+        """Hand over content of a known length: llhttp would only copy it.
+
+        It never hears of the end of this message, so another parser takes the next one.
+        """
+        stop = min(start + self._left, len(data))
+        self._left -= stop - start
+        self._sink.content_received(data[start:stop])
+        if self._left == 0:
+            is_upgrade = self._parser.should_upgrade()
+            self._parser = self._new_parser()
+            self.on_message_complete()
+            if is_upgrade:
+                self._sink.protocol_switch_ignored()
         return stop
 
     def _end_framing_line(self, line: bytes) -> None:

@@ -48,7 +48,7 @@ class Changes:
 
     def __init__(self, settings: Settings, storage: LocalStorage, desk: CatalogDesk) -> None:
         self._public_url = settings.public_url
-        self.writing = Writing(storage)
+        self.writing = Writing(storage, settings.upload_quota_bytes)
         self.records = WriteRecords(desk)
         self.uploads = Uploads(
             self.writing,

@@ -11,6 +11,7 @@ import pytest
 from tests.clients.browsers import SCHEMES, WIDTHS, launched_chromium, opened_page
 from tests.clients.programs import finish, require
 from tests.clients.samples import write_sparse
+from tests.known_tokens import token_for
 from tests.running_server import REPOSITORY, RunningServer, running_server
 
 if TYPE_CHECKING:
@@ -110,3 +111,47 @@ def test_picture_of_the_player(
         )
         page.wait_for_timeout(500)
         page.screenshot(path=_IMAGES / f"player-{width}-{scheme}.png")
+
+
+@pytest.fixture(scope="module")
+def taking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningServer, str]]:
+    """A writable server, and the secret of a token."""
+    root = tmp_path_factory.mktemp("taking") / "root"
+    (root / "Lectures").mkdir(parents=True)
+    write_sparse(root / "handbook.pdf", 5 * _MIB)
+    write_sparse(root / "plan of the site.png", 2 * _MIB)
+    secret = token_for(root, name="anna")
+    with running_server(root, "--writable") as server:
+        yield server, secret
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("width", [360, 1280])
+def test_picture_of_uploads(
+    browser: "Browser",
+    taking: tuple[RunningServer, str],
+    tmp_path: Path,
+    width: int,
+    scheme: str,
+) -> None:
+    server, secret = taking
+    write_sparse(tmp_path / "Interview.mp4", 40 * _MIB)
+    write_sparse(tmp_path / "handbook.pdf", 5 * _MIB)
+    (tmp_path / f"notes {width} {scheme}.txt").write_text("words " * 2_000)
+    with opened_page(browser, width, color_scheme=scheme) as page:
+        page.set_viewport_size({"width": width, "height": _HEIGHTS[width]})
+        page.goto(f"{server.url}-/login?next=/")
+        page.get_by_label("Token").fill(secret)
+        page.get_by_role("button", name="Log in").click()
+        page.locator("#upload summary").click()
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
+        rate = {**limits, "uploadThroughput": 4 * _MIB}
+        session.send("Network.emulateNetworkConditions", rate)
+        page.locator("#files").set_input_files(sorted(tmp_path.iterdir()))
+        page.locator("#uploads .words", has_text="left").wait_for()
+        page.wait_for_timeout(2_000)
+        page.screenshot(path=_IMAGES / f"uploads-{width}-{scheme}.png")
+        page.get_by_role("button", name="Remove: Interview.mp4").click()
+        page.wait_for_timeout(500)

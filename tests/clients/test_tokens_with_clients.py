@@ -138,6 +138,20 @@ def test_a_link_from_another_site_finds_the_session(private: Private, browser: "
         assert page.url == goal
 
 
+def test_without_a_session_the_page_is_loaded_once_more_and_no_more(
+    private: Private, browser: "Browser"
+) -> None:
+    with opened_page(browser) as page:
+        page.goto(private.server.url.replace("127.0.0.1", "localhost") + "-/login")
+        visits: list[str] = []
+        page.on("request", lambda asked: visits.append(asked.url))
+        page.evaluate("url => { location.href = url; }", private.server.url + "films/")
+        page.wait_for_url(private.server.url + "films/")
+        page.wait_for_timeout(1_000)
+        assert page.get_by_label("Token").is_visible()
+        assert visits.count(private.server.url + "films/") == 2
+
+
 def test_a_revoked_token_ends_its_sessions_within_two_seconds(
     private: Private, browser: "Browser"
 ) -> None:

@@ -205,7 +205,7 @@ def test_a_name_that_is_taken_is_replaced_only_when_asked(page: "Page", folder: 
     page.get_by_role("button", name="Replace: old.txt").click()
     told(page, "1 file uploaded")
     assert (folder / "old.txt").read_text() == "new"
-    page.get_by_label("Replace files of the same name").check()
+    page.locator("#replace").check()
     choose(page, file_of("old.txt", b"newer"))
     wait_until(lambda: (folder / "old.txt").read_text() == "newer", "the replacement")
 

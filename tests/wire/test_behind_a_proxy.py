@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from running_server import RunningServer, running_server
 
+from tests.known_tokens import token_for
 from tests.wire.fronts import SOON_SECONDS, caddy_command, free_port, nginx_command, proxy
 
 FILE_BYTES = (24 << 20) + 1
@@ -56,3 +57,29 @@ def test_documented_proxy_passes_files_ranges_conditions_and_the_client_on(
 
         log = server.output.wait_for("416")
         assert " 127.0.0.1 GET /a" in log
+
+
+@pytest.mark.parametrize("make_command", [nginx_command, caddy_command], ids=["nginx", "caddy"])
+def test_documented_proxy_passes_uploads_of_any_size(
+    tmp_path: Path, make_command: Callable[[Path, RunningServer, int], list[str]]
+) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    content = os.urandom(FILE_BYTES)
+    authorization = {"Authorization": f"Bearer {token_for(root, 'write')}"}
+    port = free_port()
+    with (
+        running_server(root, "--writable", "--trusted-proxy", "127.0.0.1") as server,
+        proxy(make_command(tmp_path, server, port), tmp_path, port),
+        contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, SOON_SECONDS)) as client,
+    ):
+        for target in ("/new/one.bin", "/new/two.bin"):
+            client.request("PUT", target, content, authorization)
+            response = client.getresponse()
+            response.read()
+            assert response.status == 201
+            assert (root / target[1:]).read_bytes() == content
+        destination = {"Destination": f"http://127.0.0.1:{port}/three.bin"}
+        client.request("MOVE", "/new/two.bin", headers={**authorization, **destination})
+        assert client.getresponse().status == 201
+        assert (root / "three.bin").read_bytes() == content

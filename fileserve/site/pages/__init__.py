@@ -58,7 +58,7 @@ def _address_of_neighbour(found: re.Match[bytes]) -> bytes:
 
 
 _NAMES = (
-    *("page.css", "icon.svg", "get.svg"),
+    *("page.css", "upload.css", "icon.svg", "get.svg"),
     *(f"{family}.svg" for family in ("folder", "link", "video", "audio", "image")),
     *(f"{family}.svg" for family in ("text", "pdf", "archive", "file")),
     *("listing.js", "view.js", "menu.js", "commands.js", "positions.js", "shortcuts.js"),

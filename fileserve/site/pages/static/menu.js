@@ -67,7 +67,9 @@ function pictureOf(url, title) {
   const summary = element("summary", {}, "QR code, to open it on a phone");
   const details = element("details", { className: "qr" }, summary);
   details.addEventListener("toggle", () => {
-    details.append(element("img", { src: url, alt: `QR code of the address of ${title}` }));
+    const picture = element("img", { src: url, alt: `QR code of the address of ${title}` });
+    picture.addEventListener("load", () => place(opener));
+    details.append(picture);
   }, { once: true });
   return details;
 }

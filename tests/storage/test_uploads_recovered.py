@@ -1,0 +1,155 @@
+"""What becomes of resumable uploads whose server was killed between two steps."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storage.errors import Busy, NotFound
+from storage.joining import join
+from storage.local import LocalStorage
+from storage.names import Name
+from storage.upload_sessions import Kind, Session, State, write_session
+from storage.uploads import Upload, Uploads
+from storage.writing import Writing
+
+TARGET = Name((b"folder", b"a.bin"))
+FILE = Session("", TARGET, 5, "token tests")
+PART = Session("", None, 5, "token tests", Kind.PART)
+
+
+def run(root: Path, steps: Callable[[Uploads], Awaitable[None]]) -> None:
+    """Run steps with the uploads of a new process."""
+
+    async def with_uploads() -> None:
+        storage = LocalStorage(root)
+        await storage.start()
+        try:
+            await steps(Uploads(Writing(storage)))
+        finally:
+            await storage.close()
+
+    asyncio.run(with_uploads())
+
+
+async def begun(uploads: Uploads, session: Session, content: bytes) -> Upload:
+    upload = await uploads.begin(session)
+    await upload.append([content])
+    await upload.run(upload.opened.sync)
+    return upload
+
+
+def staging(root: Path) -> Path:
+    return root / ".fileserve-uploads"
+
+
+def note(root: Path, session: Session) -> None:
+    """Write a session down as it was before a step."""
+    folder_fd = os.open(staging(root), os.O_RDONLY)
+    write_session(folder_fd, session)
+    os.close(folder_fd)
+
+
+def test_a_file_that_was_published_is_found_to_be_done(tmp_path: Path) -> None:
+    async def steps(uploads: Uploads) -> None:
+        upload = await begun(uploads, FILE, b"hello")
+        before = upload.session
+        await uploads.publish(upload)
+        await uploads.release(upload)
+        note(tmp_path, before)  # killed before it was written down
+        found = await uploads.resume(before.upload_id)
+        assert isinstance(found, Session)
+        assert found.state is State.DONE
+
+    run(tmp_path, steps)
+    assert (tmp_path / "folder" / "a.bin").read_bytes() == b"hello"
+
+
+def test_bytes_that_are_nowhere_are_not_called_complete(tmp_path: Path) -> None:
+    async def steps(uploads: Uploads) -> None:
+        upload = await begun(uploads, FILE, b"hello")
+        await uploads.release(upload)
+        upload_id = upload.session.upload_id
+        (staging(tmp_path) / upload_id).unlink()
+        # Somebody else's file has the name: it has another inode.
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "a.bin").write_bytes(b"other")
+        with pytest.raises(NotFound):
+            await uploads.resume(upload_id)
+
+    run(tmp_path, steps)
+    assert list(staging(tmp_path).glob("*.json")) == []
+
+
+def test_bytes_without_a_record_are_swept_away(tmp_path: Path) -> None:
+    async def steps(uploads: Uploads) -> None:
+        kept = await begun(uploads, FILE, b"kept!")
+        lost = await begun(uploads, replace(FILE, target=Name((b"b",))), b"lost!")
+        (staging(tmp_path) / f"{lost.session.upload_id}.json").unlink()
+        assert await uploads.sweep(os.stat(tmp_path).st_mtime, 1_000) == 0  # it has a writer
+        await uploads.release(lost)
+        await uploads.release(kept)
+        assert await uploads.sweep(os.stat(tmp_path).st_mtime, 1_000) == 1
+        found = await uploads.resume(kept.session.upload_id)
+        assert isinstance(found, Upload)
+        assert found.offset == 5
+        await uploads.release(found)
+
+    run(tmp_path, steps)
+
+
+def test_sweeping_makes_no_folder(tmp_path: Path) -> None:
+    async def steps(uploads: Uploads) -> None:
+        assert await uploads.sweep(1e10, 0) == 0
+        with pytest.raises(NotFound):
+            await uploads.resume("0" * 32)
+
+    run(tmp_path, steps)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_hears_that_the_upload_is_wanted(tmp_path: Path) -> None:
+    async def steps(uploads: Uploads) -> None:
+        upload = await begun(uploads, FILE, b"hel")
+        upload_id = upload.session.upload_id
+        assert not await upload.run(upload.opened.is_wanted)
+        with pytest.raises(Busy):
+            await uploads.resume(upload_id)
+        # As another worker would ask for it.
+        taking = asyncio.create_task(Uploads(uploads._writing).take(upload_id))
+        while not await upload.run(upload.opened.is_wanted):
+            await asyncio.sleep(0.01)
+        await uploads.release(upload)
+        taken = await taking
+        assert isinstance(taken, Upload)
+        assert taken.offset == 3
+        assert not await taken.run(taken.opened.is_wanted)
+        await uploads.release(taken)
+
+    run(tmp_path, steps)
+
+
+@pytest.mark.parametrize("step", ["copied", "published"])
+def test_a_kill_while_parts_are_joined_costs_nothing(tmp_path: Path, step: str) -> None:
+    async def steps(uploads: Uploads) -> None:
+        parts = [await begun(uploads, PART, content) for content in (b"hello", b"world")]
+        whole = await begun(uploads, replace(FILE, length=10), b"helloworld")
+        for part in parts:
+            await part.run(lambda part=part: part.opened.join_into(whole.session.upload_id))
+        if step == "published":
+            await uploads.publish(whole)
+        for upload in (*parts, whole):
+            await uploads.release(upload)
+        ids = tuple(part.session.upload_id for part in parts)
+        session, arrival = await join(uploads, replace(FILE, part_ids=ids), lambda _: None)
+        assert session.state is State.DONE
+        assert (arrival is None) == (step == "published")
+        again, nothing = await join(uploads, replace(FILE, part_ids=ids), lambda _: None)
+        assert (again.upload_id, nothing) == (session.upload_id, None)
+
+    run(tmp_path, steps)
+    assert (tmp_path / "folder" / "a.bin").read_bytes() == b"helloworld"
+    assert [path.name for path in staging(tmp_path).iterdir() if path.stat().st_size == 5] == []
