@@ -441,7 +441,11 @@ class ZeroCopyProtocol(asyncio.Protocol):
         only while nothing waits to be taken: it says nothing of this answer.
         """
         exchange = self._answering
-        if exchange is None or (exchange.has_whole_request and not self.writer.is_blocked):
+        # Not read from, a client can send nothing: a slow disk is not its fault.
+        is_our_turn = exchange is not None and (
+            exchange.has_whole_request or self._is_reading_paused
+        )
+        if exchange is None or (is_our_turn and not self.writer.is_blocked):
             return None
         received_bytes = 0 if self.writer.is_blocked else self._received_bytes
         return (self.writer.acknowledged_bytes(), received_bytes)
