@@ -475,6 +475,22 @@ def test_an_upload_that_expired_is_gone_at_the_next_start(root: Path) -> None:
     run_with_client(root, look)
 
 
+@pytest.mark.parametrize(
+    "settings", [{"upload_keep_free_bytes": 1 << 60}, {"upload_quota_bytes": 9}], ids=str
+)
+def test_what_has_no_room_is_refused_before_it_comes(root: Path, settings: dict[str, int]) -> None:
+    async def steps(client: TusClient) -> None:
+        answer = await client.ask("POST", UPLOADS, **_SIZED)
+        assert (answer.status_code, staged(root)) == (507, [])
+        # A length that is told later does not help.
+        fields = {"upload_defer_length": "1", "upload_metadata": _NAMED}
+        upload = (await client.ask("POST", UPLOADS, **fields)).headers["location"]
+        assert (await client.patch(upload, 0, b"0123456789")).status_code == 507
+        assert await client.offset(upload) == 0
+
+    run_with_client(root, steps, **settings)
+
+
 METHODS = [
     ("GET", UPLOADS, 405),
     ("PUT", UPLOADS, 405),
