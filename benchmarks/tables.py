@@ -71,7 +71,8 @@ def _head(metric: str) -> str:
 def _title(series: str) -> str:
     """`nginx x2` is nginx with two workers."""
     name, _, rest = series.partition(" ")
-    return f"{PEERS[name].title} {rest}".strip()
+    title = PEERS[name].title if name in PEERS else name  # programs that serve nothing
+    return f"{title} {rest}".strip()
 
 
 def _cells(records: Records, scenario: str, series: str, metrics: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from fileserve.console import human_size
 from fileserve.deadlines import NoAnswer, answer_within
 from fileserve.findings import Finding, Status
 from fileserve.kernel_checks import kernel_findings, open_files_finding
+from fileserve.key_checks import key_findings
 from storage.atomic import is_leftover
 from storage.beneath import CrossesMount, Root, Symlinks
 from storage.library import opened_root
@@ -52,6 +53,7 @@ def examine(settings: "Settings") -> Iterator[Finding]:
         yield _space_finding(root)
         yield _leftovers_finding(root, mounts)
         yield from catalog_findings(settings, mounts)
+        yield from key_findings(settings)
 
 
 def _root_finding(settings: "Settings") -> Finding:

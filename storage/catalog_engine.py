@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, Engine, create_engine, event, exc
@@ -22,6 +23,7 @@ from storage.names import printable
 _SQLITE = "sqlite:///"
 # How long one process waits for another one's change.
 _BUSY_SECONDS = 5.0
+_LOCK_POLL_SECONDS = 0.01
 _WRITING = "fileserve_writing"
 
 
@@ -149,7 +151,7 @@ def held(path: str) -> Iterator[None]:
     except OSError as error:
         raise _cannot_open(path, error) from error
     try:
-        fcntl.flock(lock_fd, fcntl.LOCK_EX)
+        _lock(lock_fd)
         try:
             os.close(open_for_owner(path))
         except OSError as error:
@@ -157,6 +159,19 @@ def held(path: str) -> Iterator[None]:
         yield
     finally:
         os.close(lock_fd)
+
+
+def _lock(fd: int) -> None:
+    """Lock the file, or raise CatalogUnavailable: its holder may be stopped for ever."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise CatalogUnavailable("catalog: another process keeps it busy") from None
+            time.sleep(_LOCK_POLL_SECONDS)
 
 
 def _cannot_open(path: str, error: OSError) -> CatalogUnavailable:

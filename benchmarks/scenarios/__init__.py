@@ -3,6 +3,7 @@
 from benchmarks.scenarios import (
     chunked,
     cold_disk,
+    hashing,
     hung_mount,
     loads,
     memory,
@@ -24,6 +25,7 @@ SCENARIOS: dict[str, Scenario] = {
         hung_mount.SCENARIO,
         memory.SCENARIO,
         startup.SCENARIO,
+        hashing.SCENARIO,
         *uploads.SCENARIOS,
     )
 }

@@ -190,3 +190,18 @@ def test_who_made_and_ended_a_link_can_be_read_later(linked: Shell) -> None:
     events = linked.run("events").out
     assert "link created" in events
     assert "link revoked" in events
+
+
+def test_the_doctor_looks_at_the_keys(linked: Shell, state: Path) -> None:
+    assert "none for links yet" in linked.run("doctor").out
+    linked.run("link", "c.txt")
+    assert "1 for links" in linked.run("doctor").out
+    (state / "keys").chmod(0o644)
+    ended = linked.run("doctor")
+    assert ended.code == 8
+    assert f"others may read {state / 'keys'}" in ended.out
+    (state / "keys").chmod(0o600)
+    (state / "keys").write_text("rubbish")
+    ended = linked.run("doctor")
+    assert ended.code == 8
+    assert "is not a key" in ended.out

@@ -143,6 +143,7 @@ def test_picture_of_uploads(
         page.goto(f"{server.url}-/login?next=/")
         page.get_by_label("Token").fill(secret)
         page.get_by_role("button", name="Log in").click()
+        page.wait_for_selector("#upload.ready", state="attached")
         page.locator("#upload summary").click()
         session = page.context.new_cdp_session(page)
         session.send("Network.enable")

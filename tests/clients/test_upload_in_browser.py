@@ -73,7 +73,13 @@ def enter(page: "Page", place: Place, path: str) -> None:
 
 
 def choose(page: "Page", *files: Path | dict[str, object]) -> None:
+    await_panel(page)
     page.locator("#files").set_input_files([*files])  # type: ignore[list-item]
+
+
+def await_panel(page: "Page") -> None:
+    """Its script is loaded for writers only, after the page's own."""
+    page.wait_for_selector("#upload.ready", state="attached")
 
 
 def file_of(name: str, content: bytes = b"new") -> dict[str, object]:
@@ -118,6 +124,7 @@ def test_a_folder_arrives_with_what_is_below_it(page: "Page", folder: Path, tmp_
     (tmp_path / "tree" / "a.txt").write_text("a")
     (tmp_path / "tree" / "deep" / "b.txt").write_text("b")
     page.locator("#upload summary").click()
+    await_panel(page)
     page.locator("#folder").set_input_files(tmp_path / "tree")
     told(page, "2 files uploaded")
     assert (folder / "tree" / "a.txt").read_text() == "a"
@@ -132,6 +139,7 @@ def test_files_and_folders_are_dropped_on_the_page(
     for number in range(120):
         (tmp_path / "tree" / "deep" / f"{number}.txt").write_text(str(number))
     (tmp_path / "single.txt").write_text("single")
+    await_panel(page)
     session = page.context.new_cdp_session(page)
     paths = [str(tmp_path / "tree"), str(tmp_path / "single.txt")]
     brought = {"items": [], "files": paths, "dragOperationsMask": 1}

@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from storage import catalog_engine, catalog_schema
 from storage.catalog import Catalog
+from storage.catalog_access import begin_delivery
 from storage.catalog_engine import make_engine, writing
 from storage.catalog_records import FileDigest, LinkRecord, TokenRecord
 from storage.catalog_repair import open_or_renew, renew
@@ -250,6 +252,18 @@ def test_a_locked_catalog_is_busy_and_not_broken(
         catalog.revoke_token("a", 1)
 
 
+def test_a_process_that_hangs_while_it_opens_a_catalog_holds_up_nobody_for_ever(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog_engine, "_BUSY_SECONDS", 0.2)
+    with (
+        catalog_engine.held(str(file)),
+        pytest.raises(CatalogUnavailable, match="busy"),
+    ):
+        Catalog.open(f"sqlite:///{file}")
+    Catalog.open(f"sqlite:///{file}").close()
+
+
 def test_text_that_is_none_is_refused(file: Path) -> None:
     with Catalog.open(f"sqlite:///{file}") as catalog, pytest.raises(NameRefused, match="no text"):
         catalog.revoke_token("\udcff", 1)
@@ -309,6 +323,24 @@ def test_a_migration_that_fails_changes_nothing(
             Catalog.open(catalog_url)
     with Catalog.open(catalog_url) as catalog:
         assert catalog.tokens() == [TOKEN]
+
+
+def test_whoever_counts_waits_for_all_who_count_or_change(catalog_url: str) -> None:
+    claims: list[bool] = []
+    other = make_engine(catalog_url)
+    with Catalog.open(catalog_url) as catalog:
+        thread = threading.Thread(
+            target=lambda: claims.append(catalog.claim_delivery("link", b"a", 1, 1, 100))
+        )
+        with writing(other) as connection:
+            connection.execute(text("UPDATE catalog_state SET revision = revision + 1"))
+            begin_delivery(connection, "link", b"b", 1, 1)
+            thread.start()
+            thread.join(0.3)
+            assert claims == []
+        thread.join(60)
+    other.dispose()
+    assert claims == [False]
 
 
 CLAIMS_AND_WRITES = """

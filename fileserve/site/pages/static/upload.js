@@ -35,6 +35,7 @@ export function bindUpload(onArrival) {
   left.addEventListener("click", forgetOne);
   tellUnfinished();
   repeatWords();
+  panel.classList.add("ready");
 }
 
 function bindInput(opener, chooser) {
@@ -79,9 +80,9 @@ async function take(event) {
 
 function add(files) {
   panel.open = true;
+  const known = new Set([...uploads].filter((one) => one.state !== "done").map((one) => one.path));
   for (const { file, path } of files) {
-    const known = [...uploads].find((one) => one.path === path && one.state !== "done");
-    if (known) continue;
+    if (known.has(path)) continue;
     const upload = new Upload(file, path, changed);
     upload.replaces = replaces.checked;
     uploads.add(upload);
