@@ -185,7 +185,11 @@ class Uploads:
 
     async def release(self, upload: Upload) -> None:
         """Let the next request have it; what is known of its digest is kept for that one."""
-        self._remember(upload.session.upload_id, upload.opened.digest)
+        if upload.session.trusted is None:
+            self._remember(upload.session.upload_id, upload.opened.digest)
+        else:
+            # Bytes that were not verified are in it, and are dropped by whoever comes next.
+            self._digests.pop(upload.session.upload_id, None)
         closing = upload.landing.pool.executor.submit(upload.opened.close)
         # Also for a request that is cancelled: the thread closes it after its last call.
         await asyncio.shield(asyncio.wrap_future(closing))
@@ -237,7 +241,9 @@ class Uploads:
             raise
         except StorageError:  # a folder or a link has the name now
             return False
-        return state is not None and state.inode == session.inode
+        if state is None:
+            return False
+        return (state.inode, state.size) == (session.inode, session.length)
 
     async def _landing_of(self, upload_id: str) -> Landing:
         for prefix in self._writing.mount_points():

@@ -1,6 +1,7 @@
 """What becomes of resumable uploads whose server was killed between two steps."""
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -73,10 +74,10 @@ def test_bytes_that_are_nowhere_are_not_called_complete(tmp_path: Path) -> None:
         upload = await begun(uploads, FILE, b"hello")
         await uploads.release(upload)
         upload_id = upload.session.upload_id
-        (staging(tmp_path) / upload_id).unlink()
         # Somebody else's file has the name: it has another inode.
         (tmp_path / "folder").mkdir()
         (tmp_path / "folder" / "a.bin").write_bytes(b"other")
+        (staging(tmp_path) / upload_id).unlink()
         with pytest.raises(NotFound):
             await uploads.resume(upload_id)
 
@@ -128,6 +129,28 @@ def test_a_writer_hears_that_the_upload_is_wanted(tmp_path: Path) -> None:
         assert taken.offset == 3
         assert not await taken.run(taken.opened.is_wanted)
         await uploads.release(taken)
+
+    run(tmp_path, steps)
+
+
+def test_a_digest_with_bytes_that_were_not_verified_is_not_kept(tmp_path: Path) -> None:
+    async def steps(uploads: Uploads) -> None:
+        upload = await begun(uploads, FILE, b"he")
+        await upload.run(upload.opened.distrust_what_comes)
+        await upload.append([b"XX"])
+        await uploads.release(upload)
+        # As another worker would go on with it.
+        other = Uploads(uploads._writing)
+        found = await other.resume(upload.session.upload_id)
+        assert isinstance(found, Upload)
+        await found.append([b"ll"])
+        await other.release(found)
+        last = await uploads.resume(upload.session.upload_id)
+        assert isinstance(last, Upload)
+        await last.append([b"o"])
+        arrival = await uploads.publish(last)
+        await uploads.release(last)
+        assert arrival.digests.sha256 == hashlib.sha256(b"hello").digest()
 
     run(tmp_path, steps)
 
