@@ -375,3 +375,33 @@ def test_the_staging_folder_is_out_of_sight_with_hidden_names_shown(root: Path) 
         assert b".hidden" in listed
         assert b"lock" not in listed
         assert STAGING.encode() not in listed
+
+
+def test_the_catalog_hears_of_everything(root: Path) -> None:
+    async def run() -> tuple[list[str], list[bytes]]:
+        checked = Settings.model_validate({"root": root, "writable": True})
+        site = create_app(checked, LocalStorage(root))
+        secret = let_in(site, scope="write")
+        transport = httpx.ASGITransport(site)
+        async with (
+            site.router.lifespan_context(site),
+            httpx.AsyncClient(
+                transport=transport,
+                base_url="http://host",
+                headers={"Authorization": f"Bearer {secret}"},
+            ) as client,
+        ):
+            await client.put("/new", content=CONTENT)
+            await client.put("/other", content=CONTENT)
+            await client.request("MOVE", "/new", headers={"Destination": "/a/moved"})
+            await client.delete("/other")
+            desk = site.state.desk
+            events = await desk.ask(lambda catalog: catalog.events(10), 30)
+            known = await desk.ask(lambda catalog: list(catalog.digests_below(b"")), 30)
+            return [event.deed for event in events], [digest.path for digest in known]
+
+    deeds, paths = asyncio.run(run())
+    assert [deed for deed in deeds if deed in {"uploaded", "moved", "removed"}] == [
+        "removed", "moved", "uploaded", "uploaded",
+    ]  # fmt: skip
+    assert paths == [b"a/moved"]
