@@ -36,10 +36,15 @@ class KnownSums:
 
     def of_open(self, name: Name, blob: Blob) -> bytes | None:
         """The SHA-256 of a file that is open, if it is known; never waits."""
-        record = self._desk.digests.get(name.relative, blob.fingerprint)
-        if record is not None:
-            return record.sha256
-        return self.hasher.known.get(FileState(blob.device, blob.fingerprint))
+        # Asked with each small range: where nothing is known, not even a path is put together.
+        recorded, computed = self._desk.digests, self.hasher.known
+        if not recorded.is_empty:
+            record = recorded.get(name.relative, blob.fingerprint)
+            if record is not None:
+                return record.sha256
+        if computed.is_empty:
+            return None
+        return computed.get(FileState(blob.device, blob.fingerprint))
 
     def of_state(self, name: Name, state: FileState) -> bytes | None:
         """The same of a file in some state."""
