@@ -55,7 +55,7 @@ PARENTS_SIGNALS: Mapping[signal.Signals, Urgency] = {
 _M_ARENA_MAX = -8  # malloc.h
 _M_MMAP_THRESHOLD = -3
 _M_TRIM_THRESHOLD = -1
-_RECEIVED_BYTES = 2 << 20
+_RECEIVED_BYTES = 8 << 20
 
 
 def serve(settings: Settings) -> int:
@@ -155,7 +155,7 @@ def share_memory_between_threads() -> None:
 
 
 def keep_memory_of_received_content() -> None:
-    """Let glibc keep what received content was in, up to 2 MiB, instead of giving it back.
+    """Let glibc keep what received content was in, up to 8 MiB, instead of giving it back.
 
     Each piece of an upload would be mapped, filled with zeros by the kernel and unmapped again:
     1.26 s of CPU for a GiB instead of 0.30 (2026-11).

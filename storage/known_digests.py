@@ -40,6 +40,11 @@ class KnownDigests:
         self._max_known = max_known
         self._known: dict[bytes, bytes] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known of any file."""
+        return not self._known
+
     def get(self, state: FileState) -> bytes | None:
         """The 32 bytes of the digest, if it is known."""
         return self._known.get(state.key) if self._known else None

@@ -56,6 +56,11 @@ class KnownFileDigests:
         self._is_partial = False
         self._asked: set[bytes] = set()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether get() has nothing to tell, of no file."""
+        return not self._known
+
     def get(self, path: bytes, fingerprint: Fingerprint) -> FileDigest | None:
         """The digest of a file in this very state, without its pieces, if it is in memory.
 

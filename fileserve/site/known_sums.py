@@ -36,10 +36,15 @@ class KnownSums:
 
     def of_open(self, name: Name, blob: Blob) -> bytes | None:
         """The SHA-256 of a file that is open, if it is known; never waits."""
-        record = self._desk.digests.get(name.relative, blob.fingerprint)
-        if record is not None:
-            return record.sha256
-        return self.hasher.known.get(FileState(blob.device, blob.fingerprint))
+        # Asked with each small range: where nothing is known, not even a path is put together.
+        recorded, computed = self._desk.digests, self.hasher.known
+        if not recorded.is_empty:
+            record = recorded.get(name.relative, blob.fingerprint)
+            if record is not None:
+                return record.sha256
+        if computed.is_empty:
+            return None
+        return computed.get(FileState(blob.device, blob.fingerprint))
 
     def of_state(self, name: Name, state: FileState) -> bytes | None:
         """The same of a file in some state."""
@@ -81,13 +86,8 @@ class KnownSums:
         """Let the catalog know what was computed, where there is one."""
         if not self._desk.is_open or blob.name is None:
             return
-        computed = FileDigest(
-            blob.name.relative,
-            *blob.fingerprint,
-            sha256=digests.sha256,
-            crc32=digests.crc32,
-            computed_at=int(time.time()),
-        )
+        now = int(time.time())
+        computed = FileDigest.of(blob.name.relative, blob.fingerprint, digests, now)
         self._desk.submit(partial(_keep_or_log, computed=computed))
 
 
