@@ -459,3 +459,16 @@ def test_a_damaged_key_file_closes_links_and_nothing_else(served: Served) -> Non
     path = served.path(FILE)
     (served.state / "keys").write_text("rubbish")
     assert statuses(served.ask(Asked(path), Asked(PLACE))) == [403, 200]
+
+
+@pytest.mark.parametrize("query", ["", "?view", "?manifest=metalink", "?format=xml", "?q=a"])
+def test_caches_are_told_in_one_line_of_each_kind(served: Served, query: str) -> None:
+    below = "a%20b.bin" + query if query == "?view" else query
+    asked = Asked(
+        served.path(FOLDER) + below, fields={"accept": "text/html", "origin": "https://a"}
+    )
+    for private in (False, True):
+        (answer,) = served.ask(asked, private=private, cors_origins=("https://a",))
+        for name in ("cache-control", "vary"):
+            assert len(answer.headers.get_list(name)) == 1, answer.headers
+        assert answer.headers["cache-control"] in {"private, no-cache", "no-store"}
