@@ -18,7 +18,7 @@ from storage.errors import IsFolder, NotFound, StorageError
 from storage.file_sums import FileSums, PieceSums, read_sums, read_whole_sums
 from storage.library import Item, Kind, look
 from storage.names import Name
-from storage.served_files import Files, catalog_path, digest_record, read_file, undamaged
+from storage.served_files import Files, digest_record, read_file, undamaged
 from storage.verification import (
     Finding,
     Pair,
@@ -65,7 +65,7 @@ def compute(files: Files, catalog: "Catalog", name: Name, known: Known) -> Itera
     items = files.at(name)
 
     def pairs() -> Iterator[tuple[Item, FileDigest | None]]:
-        records = catalog.digests_below(catalog_path(name))
+        records = catalog.digests_below(name.path)
         return ((pair.item, pair.record) for pair in paired(items, records) if pair.item)
 
     total = sum(item.size for item, record in pairs() if not _counts(known, item, record))
@@ -90,7 +90,7 @@ def verify(files: Files, catalog: "Catalog", name: Name) -> Iterator[Check]:
     items = files.at(name)
 
     def pairs() -> Iterator[Pair]:
-        return paired(items, catalog.digests_below(catalog_path(name)))
+        return paired(items, catalog.digests_below(name.path))
 
     total = sum(pair.item.size for pair in pairs() if pair.item and pair.record)
     with copy_progress(total) as progress, _keeping(catalog) as keep:

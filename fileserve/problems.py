@@ -15,6 +15,7 @@ from string import Template
 from starlette.types import Scope, Send
 
 from fileserve.http.accept import preferred
+from fileserve.http.fields import merged
 from storage.errors import (
     AccessDenied,
     AlreadyExists,
@@ -174,7 +175,7 @@ def render_problem(refusal: Problem, accept: str | None) -> RenderedProblem:
         (b"x-content-type-options", b"nosniff"),
         *refusal.fields,
     ]
-    return RenderedProblem(refusal.status, fields, content)
+    return RenderedProblem(refusal.status, merged(fields), content)
 
 
 async def send_problem(scope: Scope, send: Send, refusal: Problem) -> None:

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from fileserve.operations.catalog_desk import CatalogPlace
 from fileserve.settings import Settings, SettingsError
+from storage.errors import CatalogUnavailable
 
 if TYPE_CHECKING:
     from storage.catalog import Catalog
-from storage.errors import CatalogUnavailable
 
 CATALOG_NAME = "catalog.sqlite"
-KEYS_NAME = "keys"
 _SQLITE = "sqlite:///"
 _FOLDER_MODE = 0o700
 _STRANGE = re.compile(rb"[^A-Za-z0-9._-]+")
@@ -52,6 +51,13 @@ def catalog_url(settings: Settings) -> str:
     return f"{_SQLITE}{state_folder(settings).absolute() / CATALOG_NAME}"
 
 
+def usable_catalog_url(settings: Settings) -> str:
+    """The same, with the folder for it made where that is ours."""
+    if settings.catalog is None:
+        made_state_folder(settings)
+    return catalog_url(settings)
+
+
 def catalog_file(settings: Settings) -> Path | None:
     """The SQLite file of the catalog, which need not exist; None for another database."""
     url = catalog_url(settings)
@@ -72,9 +78,7 @@ def open_catalog(settings: Settings) -> "Catalog":
     """
     from storage.catalog import Catalog  # noqa: PLC0415 - SQLAlchemy, 20 MiB
 
-    if settings.catalog is None:
-        made_state_folder(settings)
-    return Catalog.open(catalog_url(settings))
+    return Catalog.open(usable_catalog_url(settings))
 
 
 def needs_catalog(settings: Settings) -> bool:

@@ -4,15 +4,15 @@ A path is its segments joined with b"/", as bytes; b"" is the root.
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Self
 
 from storage.blob import Fingerprint
+from storage.digests import Digests
 
 # What stands behind the name of a catalog's file in that of its copy (see catalog_copy).
 COPY_SUFFIX = ".access.json"
 
 Scope = Literal["read", "write", "admin"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ class FileDigest:
     piece_length: int | None = None
     pieces: bytes | None = None
     computed_at: int = 0
+
+    @classmethod
+    def of(cls, path: bytes, state: Fingerprint, digests: Digests, now: int) -> Self:
+        """The record of a file that was read, or written, in this state; without pieces."""
+        return cls(path, *state, digests.sha256, digests.crc32, computed_at=now)
 
     @property
     def fingerprint(self) -> Fingerprint:

@@ -17,6 +17,7 @@ from storage.errors import (
     IsFolder,
     NoSpace,
     NotAFolder,
+    StorageError,
     Unavailable,
 )
 from storage.library import explained
@@ -202,7 +203,7 @@ class Landing:
         """Take back what made_folder made."""
         for name in reversed(made):
             # Somebody may have put something in.
-            with contextlib.suppress(Exception), self.opened(name.parent) as fd:
+            with contextlib.suppress(StorageError, OSError), self.opened(name.parent) as fd:
                 os.rmdir(name.last, dir_fd=fd)
 
     @contextlib.contextmanager

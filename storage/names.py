@@ -38,6 +38,11 @@ class Name:
         return b"/".join(self.segments) or b"."
 
     @property
+    def path(self) -> bytes:
+        """The path as the catalog keeps it: below the root, b"" for the root itself."""
+        return b"/".join(self.segments)
+
+    @property
     def display(self) -> str:
         """The name for people: safe on a terminal and in a log line, not reversible."""
         return printable(b"/".join(self.segments)) or "/"

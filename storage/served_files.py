@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from storage.atomic import is_leftover
@@ -51,11 +51,6 @@ class Files:
         return self.shows_hidden or not item.name.is_hidden
 
 
-def catalog_path(name: Name) -> bytes:
-    """The path under which the catalog knows a name."""
-    return b"/".join(name.segments)
-
-
 def read_file(root: Root, name: Name, reader: Reader, read: Callable[[int], None]) -> FileSums:
     """The sums of the file name means; raises StorageError, also for one that is written to."""
     with explained(name.display):
@@ -73,16 +68,10 @@ def read_file(root: Root, name: Name, reader: Reader, read: Callable[[int], None
 
 def digest_record(path: bytes, sums: FileSums, now: int) -> FileDigest:
     """The catalog's record of sums; now is in seconds since 1970."""
-    pieces = sums.pieces
-    return FileDigest(
-        path,
-        *sums.fingerprint,
-        sha256=sums.digests.sha256,
-        crc32=sums.digests.crc32,
-        piece_length=None if pieces is None else pieces.length,
-        pieces=None if pieces is None else pieces.sha256s,
-        computed_at=now,
-    )
+    whole, pieces = FileDigest.of(path, sums.fingerprint, sums.digests, now), sums.pieces
+    if pieces is None:
+        return whole
+    return replace(whole, piece_length=pieces.length, pieces=pieces.sha256s)
 
 
 def keep_computed(catalog: "Catalog", computed: FileDigest) -> None:

@@ -13,6 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
+from enum import Enum
 
 from storage.names import STAGING_SEGMENT
 from storage.plain_walk import remove_tree
@@ -70,14 +71,7 @@ def hold(fd: int) -> bool:
 
     True also where the file system knows no locks.
     """
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-    return True
+    return _try_lock(fd) is not _Lock.ANOTHERS
 
 
 @contextlib.contextmanager
@@ -98,7 +92,7 @@ def locked(staging_fd: int) -> Iterator[None]:
 def sweep(mount_fd: int) -> int:
     """Remove what killed writers left in the staging folder, if there is one; returns how many."""
     try:
-        staging_fd = os.open(STAGING_SEGMENT, _FOLDER_FLAGS, dir_fd=mount_fd)
+        staging_fd = find_staging(mount_fd)
     except FileNotFoundError:
         return 0
     try:
@@ -127,12 +121,30 @@ def _remove_if_left(staging_fd: int, segment: bytes) -> bool:
 
 
 def _is_left(fd: int) -> bool:
+    match _try_lock(fd):
+        case _Lock.OURS:
+            return True
+        case _Lock.ANOTHERS:
+            return False
+        case _Lock.UNKNOWN:
+            return os.fstat(fd).st_mtime < time.time() - _OLD_SECONDS
+
+
+class _Lock(Enum):
+    """Whose the lock on a file is; UNKNOWN where the file system knows none."""
+
+    OURS = "ours"
+    ANOTHERS = "another's"
+    UNKNOWN = "unknown"
+
+
+def _try_lock(fd: int) -> _Lock:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
+        return _Lock.ANOTHERS
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        return os.fstat(fd).st_mtime < time.time() - _OLD_SECONDS
-    return True
+        return _Lock.UNKNOWN
+    return _Lock.OURS

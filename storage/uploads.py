@@ -5,7 +5,6 @@ is made in the threads in which that mount is written to.
 """
 
 import asyncio
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,9 +13,9 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from storage.errors import Busy, NoSpace, NotFound, StorageError, Unavailable
+from storage.errors import Busy, NotFound, StorageError, Unavailable
 from storage.incoming import Arrival
-from storage.landing import Claim, Landing
+from storage.landing import Claim, Landing, require_space
 from storage.names import Name
 from storage.quota import Quota
 from storage.upload_bytes import OpenUpload, UploadDigest
@@ -106,9 +105,8 @@ class Upload:
         self._require_disk(size)
 
     def _require_disk(self, size: int) -> None:
-        room = os.fstatvfs(self.opened.fileno())
-        if room.f_bavail * room.f_frsize - self._keep_free_bytes < size:
-            raise NoSpace(f"{self.landing.name.display}: no space left for {size} bytes")
+        what = self.landing.name.display
+        require_space(self.opened.fileno(), size, self._keep_free_bytes, what)
 
 
 class Uploads:
@@ -235,8 +233,7 @@ class Uploads:
         if session.target is None:
             return False
         try:
-            landing = await self._writing.land(session.target)
-            state = await _run(landing, landing.look)
+            state = await self._writing.state_of(session.target)
         except Unavailable:
             raise
         except StorageError:  # a folder or a link has the name now

@@ -47,6 +47,11 @@ class Writing:
                     raise
             folder = folder.parent
 
+    async def state_of(self, name: Name) -> Fingerprint | None:
+        """The state of the file that has the name; raises where none could ever be put."""
+        landing = await self.land(name)
+        return await landing.pool.run(landing.look)
+
     async def receive(self, name: Name, keep_free_bytes: int = 0) -> Incoming:
         """Begin a file called name; the caller ends it by commit or abort.
 

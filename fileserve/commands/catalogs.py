@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fileserve import console
 from fileserve.settings import SettingsError
-from fileserve.state import catalog_file, catalog_url, made_state_folder
+from fileserve.state import catalog_file, usable_catalog_url
 from storage.catalog_records import COPY_SUFFIX
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ def opened_catalog(settings: "Settings") -> "Iterator[Catalog]":
     """
     from storage.catalog_repair import open_or_renew  # noqa: PLC0415 - SQLAlchemy, 0.2 s
 
-    if settings.catalog is None:
-        made_state_folder(settings)
-    catalog, aside = open_or_renew(catalog_url(settings))
+    catalog, aside = open_or_renew(usable_catalog_url(settings))
     if aside is not None:
         console.note(f"the catalog was broken; a new one is begun, the old one is {aside}")
     with catalog:

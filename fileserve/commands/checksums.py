@@ -109,9 +109,9 @@ def _opened(root: str | None) -> "Iterator[tuple[Files, Catalog, list[StorageErr
 
 
 def _say_sum(path: bytes, sha256: bytes) -> None:
-    from fileserve.site.sha256sums import plain_sum_line  # noqa: PLC0415
+    from fileserve.site.sha256sums import sum_line  # noqa: PLC0415
 
-    line = plain_sum_line(tuple(path.split(b"/")), sha256)
+    line = sum_line(tuple(path.split(b"/")), sha256)
     if sys.stdout.isatty():
         console.say(printable(line.removesuffix(b"\n")))
     else:

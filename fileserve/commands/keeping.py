@@ -13,29 +13,30 @@ from fileserve import console
 from storage.beneath import Root
 from storage.digests import Digests
 from storage.errors import StorageError
-from storage.library import Item, Kind, look
+from storage.library import Kind, look
 from storage.names import Name
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
-    from storage.catalog_records import FileDigest
 
 
 def keep_added(settings: "Settings", root: Root, added: Sequence[tuple[Name, Digests]]) -> None:
     """Write down the checksums of files that were added a moment ago."""
     from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415 - SQLAlchemy, 0.2 s
+    from storage.catalog_records import FileDigest  # noqa: PLC0415
+    from storage.verification import item_fingerprint  # noqa: PLC0415
 
     if not added:  # folders without files
         return
     with _noted(), opened_catalog(settings) as catalog:
         now = int(time.time())
         catalog.put_digests(
-            _record(item, digests, now)
+            FileDigest.of(item.name.path, item_fingerprint(item), digests, now)
             for item, digests in ((look(root, name), digests) for name, digests in added)
             # Another size: somebody has written to it since.
             if item.size == digests.length
         )
-        path = os.path.commonpath([_path(name) for name, _ in added])
+        path = os.path.commonpath([name.path for name, _ in added])
         catalog.note_event(now, console.person(), "added", path, _in_words(added))
 
 
@@ -52,9 +53,9 @@ def keep_moved(settings: "Settings", root: Root, old: Name, new: Name) -> None:
         if catalog is not None:
             moved = look(root, new)
             changed_ns = moved.changed_ns if moved.kind is Kind.FILE else None
-            catalog.move_digests(_path(old), _path(new), changed_ns)
+            catalog.move_digests(old.path, new.path, changed_ns)
             detail = f"to {new.display}"
-            catalog.note_event(int(time.time()), console.person(), "moved", _path(old), detail)
+            catalog.note_event(int(time.time()), console.person(), "moved", old.path, detail)
 
 
 def forget_removed(settings: "Settings", names: Sequence[Name]) -> None:
@@ -63,28 +64,9 @@ def forget_removed(settings: "Settings", names: Sequence[Name]) -> None:
 
     with _noted(), existing_catalog(settings) as catalog:
         if catalog is not None:
-            catalog.forget_digests(map(_path, names))
+            catalog.forget_digests([name.path for name in names])
             for name in names:
-                catalog.note_event(int(time.time()), console.person(), "removed", _path(name))
-
-
-def _record(item: Item, digests: Digests, now: int) -> "FileDigest":
-    from storage.catalog_records import FileDigest  # noqa: PLC0415
-
-    return FileDigest(
-        _path(item.name),
-        item.size,
-        item.modified_ns,
-        item.changed_ns,
-        item.inode,
-        digests.sha256,
-        digests.crc32,
-        computed_at=now,
-    )
-
-
-def _path(name: Name) -> bytes:
-    return b"/".join(name.segments)
+                catalog.note_event(int(time.time()), console.person(), "removed", name.path)
 
 
 @contextlib.contextmanager

@@ -86,13 +86,8 @@ class KnownSums:
         """Let the catalog know what was computed, where there is one."""
         if not self._desk.is_open or blob.name is None:
             return
-        computed = FileDigest(
-            blob.name.relative,
-            *blob.fingerprint,
-            sha256=digests.sha256,
-            crc32=digests.crc32,
-            computed_at=int(time.time()),
-        )
+        now = int(time.time())
+        computed = FileDigest.of(blob.name.relative, blob.fingerprint, digests, now)
         self._desk.submit(partial(_keep_or_log, computed=computed))
 
 

@@ -161,13 +161,10 @@ class Sha256Form:
             await pieces.flush()
             sha256 = await self._computed_under(vigil, file, pieces)
         if sha256 is not None:
-            await pieces.add(self._line(file, sha256))
+            await pieces.add(sha256sums.sum_line(file.path, sha256))
 
     def tail(self) -> bytes:
         return b""
-
-    def _line(self, file: TreeFile, sha256: bytes) -> bytes:
-        return sha256sums.sum_line(file.path, sha256)
 
     async def _computed_under(self, vigil: Vigil, file: TreeFile, pieces: Pieces) -> bytes | None:
         async def sign_of_life() -> None:
@@ -200,9 +197,6 @@ class FileSha256Form(Sha256Form):
         described = content_disposition(Disposition.INLINE, folder.last[:240] + b".sha256")
         content_type = (b"content-type", sha256sums.MEDIA_TYPE.encode("ascii"))
         return [content_type, (b"content-disposition", described.encode("latin-1"))]
-
-    def _line(self, file: TreeFile, sha256: bytes) -> bytes:
-        return sha256sums.plain_sum_line(file.path, sha256)
 
 
 def _described(media_type: str, file_name: bytes) -> list[Field]:

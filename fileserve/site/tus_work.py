@@ -9,8 +9,8 @@ from starlette.types import Receive, Scope
 from fileserve.access.visit import Visit, visit_of
 from fileserve.http.tus import CHECKSUM_MISMATCH, Checksum, Refused
 from fileserve.problems import Field
-from fileserve.site.changing import Arrived, content_length_of, fields_of
-from fileserve.site.receiving import ClientGone, Declined, too_large
+from fileserve.site.changing import Arrived, content_length_of, fields_of, require_size
+from fileserve.site.receiving import ClientGone, Declined
 from fileserve.site.tus_answers import tus_problem
 from fileserve.site.tus_receiving import Ending, receive_into
 from fileserve.site.write_records import WriteRecords
@@ -36,8 +36,7 @@ class TusWork:
 
     def require_length(self, length: int | None) -> None:
         """Raise Declined for a file that is too large by its own account."""
-        if self.limit is not None and length is not None and length > self.limit:
-            raise Declined(too_large(self.limit))
+        require_size(length, self.limit)
 
     def expires_at(self) -> float:
         """When an upload is forgotten with which nobody goes on from now."""
@@ -46,8 +45,7 @@ class TusWork:
     async def state_of(self, session: Session) -> Fingerprint | None:
         """The state of the file that has the name now; raises where none could ever be put."""
         assert session.target is not None, "a part is no file"
-        landing = await self.writing.land(session.target)
-        return await landing.pool.run(landing.look)
+        return await self.writing.state_of(session.target)
 
     async def receive(self, upload: Upload, receive: Receive, checksum: Checksum | None) -> None:
         """Append the content; raises Declined and ClientGone where it did not come as it should."""

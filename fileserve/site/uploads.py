@@ -76,8 +76,7 @@ class Uploads:
 
     async def state_of(self, name: Name) -> Fingerprint | None:
         """The state of the file that has the name; raises where none could ever be put."""
-        landing = await self._writing.land(name)
-        return await landing.pool.run(landing.look)
+        return await self._writing.state_of(name)
 
     @asynccontextmanager
     async def opened(self, name: Name, length: int | None) -> AsyncGenerator[Pipe, None]:

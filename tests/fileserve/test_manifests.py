@@ -106,24 +106,24 @@ def root(tmp_path: Path) -> Path:
 
 def test_sums_name_every_file_below_the_folder_in_a_fixed_order(root: Path) -> None:
     empty = hashlib.sha256(b"").hexdigest()
-    expected = f"{B} *b.bin\n{A} *folder/a.bin\n{empty} *folder/deep/empty.bin\n"
+    expected = f"{B}  b.bin\n{A}  folder/a.bin\n{empty}  folder/deep/empty.bin\n"
     assert sums(root).decode() == expected
-    assert sums(root, "/folder/").decode() == f"{A} *a.bin\n{empty} *deep/empty.bin\n"
+    assert sums(root, "/folder/").decode() == f"{A}  a.bin\n{empty}  deep/empty.bin\n"
 
 
 LINES = [
-    ((b"a.bin",), b"%b *a.bin\n", "plain"),
-    ((b"sub", b"a b.bin"), b"%b *sub/a b.bin\n", "in-a-folder"),
-    ((b" a",), b"%b * a\n", "leading-space"),
-    ((b"*a",), b"%b **a\n", "leading-asterisk"),
-    ((b"a\\b",), b"\\%b *a\\\\b\n", "backslash"),
-    ((b"a\nb",), b"\\%b *a\\nb\n", "line-feed"),
-    ((b"a\rb",), b"\\%b *a\\rb\n", "carriage-return"),
-    ((b"a\\nb",), b"\\%b *a\\\\nb\n", "backslash-and-n"),
-    ((b"\xff",), b"%b *\xff\n", "not-utf-8"),
-    ((b"-",), b"%b *./-\n", "not-standard-input"),
-    ((b"sub", b"-"), b"%b *sub/-\n", "a-dash-in-a-folder"),
-    ((b"#a",), b"%b *#a\n", "no-comment"),
+    ((b"a.bin",), b"%b  a.bin\n", "plain"),
+    ((b"sub", b"a b.bin"), b"%b  sub/a b.bin\n", "in-a-folder"),
+    ((b" a",), b"%b   a\n", "leading-space"),
+    ((b"*a",), b"%b  *a\n", "leading-asterisk"),
+    ((b"a\\b",), b"\\%b  a\\\\b\n", "backslash"),
+    ((b"a\nb",), b"\\%b  a\\nb\n", "line-feed"),
+    ((b"a\rb",), b"\\%b  a\\rb\n", "carriage-return"),
+    ((b"a\\nb",), b"\\%b  a\\\\nb\n", "backslash-and-n"),
+    ((b"\xff",), b"%b  \xff\n", "not-utf-8"),
+    ((b"-",), b"%b  ./-\n", "not-standard-input"),
+    ((b"sub", b"-"), b"%b  sub/-\n", "a-dash-in-a-folder"),
+    ((b"#a",), b"%b  #a\n", "no-comment"),
 ]
 
 
@@ -168,7 +168,7 @@ def test_what_is_known_is_not_computed_again(root: Path) -> None:
     fingerprint = Fingerprint(status.st_size, *times, status.st_ino)
     known.put(FileState(status.st_dev, fingerprint), bytes(32))
     lines = answered(root, Asked(known=known)).content.splitlines()
-    assert lines[:2] == [b"0" * 64 + b" *b.bin", f"{A} *folder/a.bin".encode()]
+    assert lines[:2] == [b"0" * 64 + b"  b.bin", f"{A}  folder/a.bin".encode()]
 
 
 def test_an_empty_folder_has_no_lines(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_hidden_names_and_links_that_leave_are_not_told(root: Path, form: str) -
 def test_hidden_names_are_told_where_they_are_served(root: Path) -> None:
     (root / ".hidden").write_bytes(b"a")
     content = answered(root, Asked(hidden=HiddenNames.SHOW)).content
-    assert f"{A} *.hidden\n".encode() in content
+    assert f"{A}  .hidden\n".encode() in content
 
 
 @pytest.mark.parametrize("form", ["sha256", "metalink"])
@@ -402,7 +402,7 @@ def test_a_file_that_vanishes_is_not_told(root: Path) -> None:
 
 def test_a_file_that_changed_since_the_walk_has_its_new_digest(root: Path) -> None:
     send = Interfering(lambda: (root / "b.bin").write_bytes(b"a") and None)
-    assert answered(root, Asked(send=send)).content.startswith(f"{A} *b.bin\n".encode())
+    assert answered(root, Asked(send=send)).content.startswith(f"{A}  b.bin\n".encode())
 
 
 def test_a_file_that_is_written_to_all_the_time_cuts_the_manifest(tmp_path: Path) -> None:
@@ -498,7 +498,7 @@ def test_many_files_come_in_pieces(tmp_path: Path) -> None:
         (tmp_path / f"{number:04}.bin").write_bytes(b"a")
     send = answered(tmp_path, Asked())
     lines = send.content.decode().splitlines()
-    assert lines == [f"{A} *{number:04}.bin" for number in range(1100)]
+    assert lines == [f"{A}  {number:04}.bin" for number in range(1100)]
     assert len(send.messages) > 10
     assert max(len(message.get("body", b"")) for message in send.messages) < 16_000
 
@@ -510,7 +510,7 @@ def test_a_large_file_gives_signs_of_life(tmp_path: Path) -> None:
     *comments, line = content.splitlines(keepends=True)
     assert comments
     assert set(comments) == {b"# still reading a large file\n"}
-    assert line == b"%b *large.bin\n" % hashlib.sha256(bytes(64 << 20)).hexdigest().encode()
+    assert line == b"%b  large.bin\n" % hashlib.sha256(bytes(64 << 20)).hexdigest().encode()
     command = ["sha256sum", "-c", "--strict", "--status", "-"]
     assert subprocess.run(command, cwd=tmp_path, input=content, check=False).returncode == 0
 
