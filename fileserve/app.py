@@ -41,6 +41,7 @@ from fileserve.operations.logs import log_access, logging_through_thread
 from fileserve.operations.transfers import Transfer, TransferRegistry
 from fileserve.problems import Problem, problem, problem_response
 from fileserve.settings import Settings, SettingsError
+from fileserve.site.cors import with_cors
 from fileserve.site.files import FileSite
 from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
 from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, Refusal, SignIn
@@ -131,9 +132,11 @@ class Site(FastAPI):
         """Whose address it is, for whoever may come to it."""
         if _is_own_page(scope):
             is_upload = (path_below(scope) + b"/").startswith(_UPLOADS_PREFIX)
-            return self.changes.tus if self.changes and is_upload else super().__call__
+            if self.changes is None or not is_upload:
+                return super().__call__
+            return with_cors(self.changes.tus, self.state.settings)
         if self.changes is not None and scope["method"] in self.changes.methods:
-            return self.changes
+            return with_cors(self.changes, self.state.settings)
         return self.files
 
     def _gate_for(self, settings: Settings) -> Gate | None:

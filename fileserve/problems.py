@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import Scope, Send
 
 from fileserve.http.accept import preferred
+from fileserve.http.fields import merged
 from storage.errors import (
     AccessDenied,
     AlreadyExists,
@@ -176,7 +177,7 @@ def render_problem(refusal: Problem, accept: str | None) -> RenderedProblem:
         (b"x-content-type-options", b"nosniff"),
         *refusal.fields,
     ]
-    return RenderedProblem(refusal.status, fields, content)
+    return RenderedProblem(refusal.status, merged(fields), content)
 
 
 async def send_problem(scope: Scope, send: Send, refusal: Problem) -> None:

@@ -75,18 +75,18 @@ UploadQuota = Annotated[Text, _knob(
     _UPLOADS, "BYTES", "", "Most bytes that all files may have together; none by default.",
     "--upload-quota")]
 UploadKeepFree = Annotated[Text, _knob(
-    _UPLOADS, "BYTES", "67108864", "Leave so much of the file system free.",
+    _UPLOADS, "BYTES", "64MiB", "Leave so much of the file system free.",
     "--upload-keep-free")]
 UploadExpires = Annotated[Text, _knob(
-    _UPLOADS, "TIME", "604800", "Forget an upload that nobody goes on with for so long.",
+    _UPLOADS, "TIME", "7d", "Forget an upload that nobody goes on with for so long.",
     "--upload-expires")]
 
 BackgroundChecksums = Annotated[Switch, _knob(
     _CHECKSUMS, None, "", "Compute missing checksums while serving, at low priority.")]
 ChecksumRate = Annotated[Text, _knob(
-    _CHECKSUMS, "BYTES", "50000000", "Read so much in a second for them.", "--checksum-rate")]
+    _CHECKSUMS, "BYTES", "50M", "Read so much in a second for them.", "--checksum-rate")]
 DigestLimit = Annotated[Text, _knob(
-    _CHECKSUMS, "BYTES", "268435456", "Largest file that is hashed because a request asks.",
+    _CHECKSUMS, "BYTES", "256MiB", "Largest file that is hashed because a request asks.",
     "--digest-limit")]
 
 Offload = Annotated[tuple[str, str] | None, _knob(

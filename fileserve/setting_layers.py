@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import EnvSettingsSource
 
-from fileserve.settings import ENVIRONMENT_PREFIX, Settings, SettingsError
+from fileserve.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, without_password
 
 CONFIG_FILE_VARIABLE = "FILESERVE_CONFIG"
 CONFIG_FILE_NAME = "fileserve.toml"
@@ -74,7 +74,7 @@ def explain(
     for name in Settings.model_fields:
         source = _source_of(name, [*layers, stand_in])
         value = None if source == NOT_SET_SOURCE else getattr(settings, name)
-        rows.append(ExplainedSetting(name, value, source))
+        rows.append(ExplainedSetting(name, _shown(name, value), source))
     return rows
 
 
@@ -172,4 +172,10 @@ def _sentence(error: ErrorDetails, layers: list[_Layer]) -> str:
     if name not in Settings.model_fields:
         return f"{name!r} from {_source_of(name, layers)} is no setting; {_remedy(name)}."
     source = _source_of(name, layers)
-    return f"{name} is {error['input']!r} (from {source}) but {reason}; correct it there."
+    given = _shown(name, error["input"])
+    return f"{name} is {given!r} (from {source}) but {reason}; correct it there."
+
+
+def _shown(name: str, value: object) -> object:
+    """A value as it may stand in a terminal or a bug report."""
+    return without_password(value) if name == "catalog" and isinstance(value, str) else value

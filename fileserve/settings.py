@@ -73,6 +73,26 @@ def _check_below_root(path: str) -> str:
     return path
 
 
+def _check_catalog(url: str) -> str:
+    if not re.match(r"(sqlite|postgresql(\+psycopg)?):", url):
+        raise ValueError(
+            "should be a URL like postgresql://user@host/name or sqlite:////folder/file"
+        )
+    return url
+
+
+def _check_offload(value: str) -> str:
+    if not re.fullmatch(r"(x-accel|x-sendfile) /[\x21-\x7e]*", value):
+        raise ValueError("should be 'x-accel /LOCATION' or 'x-sendfile /FOLDER'")
+    return value
+
+
+def without_password(url: str) -> str:
+    """A database URL as people may see it, in whatever form the password was written."""
+    hidden = re.sub(r"(://[^/@:]*:).*@", r"\1***@", url, flags=re.DOTALL)
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)
+
+
 def _parse_bytes(value: object) -> object:
     return parse_bytes(value) if isinstance(value, str) else value
 
@@ -187,9 +207,8 @@ class Settings(BaseSettings):
         default=None,
         description="Folder for what is known beyond the files; by default one of the user's.",
     )
-    catalog: str | None = Field(
+    catalog: Annotated[str, AfterValidator(_check_catalog)] | None = Field(
         default=None,
-        pattern=r"^(sqlite|postgresql(\+psycopg)?):",
         description="Database URL of the catalog; by default SQLite in the state folder.",
     )
     private: bool = Field(default=False, description="Ask for a token or a link to read, too.")
@@ -222,9 +241,8 @@ class Settings(BaseSettings):
         ge=0,
         description="Largest file whose SHA-256 is computed because a request asks for it.",
     )
-    offload: str | None = Field(
+    offload: Annotated[str, AfterValidator(_check_offload)] | None = Field(
         default=None,
-        pattern=r"^(x-accel|x-sendfile) /[\x21-\x7e]*$",
         description="Let the server in front send files: 'x-accel PREFIX' or 'x-sendfile FOLDER'.",
     )
 

@@ -219,6 +219,15 @@ class Catalog:
                 return True
             return access.begin_delivery(connection, link_id, client, limit, now)
 
+    def has_delivery(
+        self, link_id: str, client: bytes, limit: int, now: int, window_seconds: int
+    ) -> bool:
+        """Whether claim_delivery would answer True; counts nothing."""
+        with reading(self._engine) as connection:
+            return access.has_delivery(connection, link_id, client, now, window_seconds) or (
+                access.count_deliveries(connection, link_id) < limit
+            )
+
     def complete_delivery(self, link_id: str, client: bytes, now: int) -> None:
         """The client got all bytes of its delivery."""
         with writing(self._engine) as connection:

@@ -115,6 +115,13 @@ def continue_delivery(
     return True
 
 
+def has_delivery(
+    connection: Connection, link_id: str, client: bytes, now: int, window_seconds: int
+) -> bool:
+    """Whether the client has a delivery that goes on; it is not renewed."""
+    return _latest_delivery(connection, link_id, client, now - window_seconds) is not None
+
+
 def begin_delivery(
     connection: Connection, link_id: str, client: bytes, limit: int, now: int
 ) -> bool:

@@ -89,6 +89,23 @@ class Deliveries:
             known.complete.clear()
         return True
 
+    async def is_open_to(self, link: Link, client: bytes, now: float) -> bool:
+        """Whether the client has a delivery that goes on, or one is left; counts nothing."""
+        if link.downloads is None:
+            return True
+        limit = link.downloads
+        known = self._clients.get((link.link_id, client))
+        if known is not None and now - known.renewed_at < _RENEW_SECONDS:
+            return True
+
+        def look(catalog: "Catalog") -> bool:
+            return catalog.has_delivery(link.link_id, client, limit, int(now), WINDOW_SECONDS)
+
+        try:
+            return await self._desk.ask(look, _ASK_SECONDS)
+        except CatalogUnavailable:
+            return True
+
     async def _is_granted(self, link: Link, count: "Callable[[Catalog], bool]") -> bool:
         if link.downloads is None:
             # Counted for the admin alone: nobody waits for it.

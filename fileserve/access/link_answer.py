@@ -62,7 +62,7 @@ class LinkAnswer:
     async def send(self, message: Message) -> None:
         """ASGI send; raises LinkSpent instead of beginning a delivery too many."""
         is_start = message["type"] == "http.response.start"
-        if is_start and message["status"] in (200, 206) and _is_counted(self._scope):
+        if is_start and message["status"] in (200, 206) and is_counted(self._scope):
             status, fields = message["status"], message["headers"]
             is_file = _OF_FILES in fields
             await self._claim(Extent.WHOLE if is_file and status == 200 else Extent.PART)
@@ -92,7 +92,7 @@ class LinkAnswer:
             raise LinkSpent
 
 
-def _is_counted(scope: Scope) -> bool:
+def is_counted(scope: Scope) -> bool:
     """Whether an answer may bring bytes of files: of one, or of a folder as an archive."""
     if scope["method"] != "GET":
         return False

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fileserve.access.asking import READING, STATIC_PREFIX, asked_in, name_at
 from fileserve.access.deliveries import Deliveries, client_key
 from fileserve.access.known_keys import KnownKeys
-from fileserve.access.link_answer import LinkAnswer, LinkSpent, discreet
+from fileserve.access.link_answer import LinkAnswer, LinkSpent, discreet, is_counted
 from fileserve.access.links import LINKS_PREFIX, Link, genuine_link, parse_token
 from fileserve.access.networks import plain_address
 from fileserve.access.pacing import Budgets, paced
@@ -96,6 +96,11 @@ class LinkDoor:
     ) -> None:
         """Let app answer, in the pace and within the number of deliveries of the link."""
         client = client_key(transfer.client, _user_agent(scope))
+        # What counts is judged where its bytes begin; the rest is for those who may have them.
+        is_told = is_counted(scope) or scope["method"] == "OPTIONS"
+        if not is_told and not await self._deliveries.is_open_to(link, client, time.time()):
+            await send_problem(scope, discreet(transfer.send), SPENT)
+            return
         answer = LinkAnswer(self._deliveries, link, client, scope, transfer)
         send: Send = answer.send
         if link.rate is not None:

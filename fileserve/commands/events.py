@@ -36,6 +36,8 @@ def events(*, limit: Limit = 50, as_json: AsJson = False, root: RootOption = Non
     elif oldest_first:
         for line in console.columns([_row(event) for event in oldest_first]):
             console.say(line.rstrip())
+    else:
+        console.note("nothing is written down yet")
 
 
 def _row(event: "EventRecord") -> tuple[str, ...]:

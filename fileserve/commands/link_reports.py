@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fileserve import console
 from storage.catalog_records import LinkRecord
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from fileserve.access.links import Link
 
 _FIRST = "first"
+_THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
 _NS = 1_000_000_000
 
 
@@ -64,7 +66,11 @@ def made_lines(made: Made, *, is_json: bool) -> Iterator[str]:
     )  # fmt: skip
     console.note(f"link {made.link.link_id} {end}")
     if not made.is_whole:
-        console.note("put the server's address before it; --public-url would do that")
+        console.note("put the server's address before it; FILESERVE_PUBLIC_URL would do that")
+    elif (host := urlsplit(made.base_url).hostname) in _THIS_MACHINE:
+        console.note(
+            f"{host} is this machine alone; FILESERVE_PUBLIC_URL tells the address for others"
+        )
 
 
 def list_lines(
@@ -76,7 +82,10 @@ def list_lines(
         yield json.dumps([_members(record, count, now) for record, count in pairs], indent=2)
     elif pairs:
         head = ("ID", "OPENS", "STATE", "DELIVERIES", "TERMS")
-        yield from console.columns([head, *(_row(record, count, now) for record, count in pairs)])
+        rows = [head, *(_row(record, count, now) for record, count in pairs)]
+        yield from (line.rstrip() for line in console.columns(rows))
+    else:
+        console.note("no links were made here; 'fileserve link PATH' makes one")
 
 
 def drawn(url: str) -> str:

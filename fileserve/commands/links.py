@@ -42,7 +42,8 @@ class _LinkGroup(TyperGroup):
 app = typer.Typer(
     cls=_LinkGroup,
     no_args_is_help=True,
-    help="Make links that open one file or folder to whoever has them: fileserve link PATH.",
+    help="Make links that open one file or folder to whoever has them: fileserve link PATH; "
+    "its options are those of create.",
 )
 
 # fmt: off

@@ -49,7 +49,7 @@ def create(
             f"{name!r} is no name for a token: 1 to 64 letters, digits and ._@+- that begin with "
             "a letter or digit"
         )
-    place = parse_served_path(path)
+    place = _place(path)
     now, secret = int(time.time()), new_secret()
     expires_at = None if expires is None else now + _span(expires)
     hashed, below = hash_of(secret.encode("ascii")), b"/".join(place.segments)
@@ -76,6 +76,8 @@ def list_tokens(*, as_json: AsJson = False, root: RootOption = None) -> None:
         head = ("NAME", "SCOPE", "PATH", "CREATED", "LAST USED", "STATE")
         for line in console.columns([head, *map(_row, records)]):
             console.say(line)
+    else:
+        console.note("there are no tokens; 'fileserve token create NAME' makes one")
 
 
 @app.command()
@@ -88,6 +90,13 @@ def revoke(*, name: TokenName, root: RootOption = None) -> None:
         catalog.revoke_token(name, now)
         catalog.note_event(now, console.person(), "token revoked", detail=name)
     console.say(f"revoked {name}; running servers know it within two seconds")
+
+
+def _place(path: str) -> Name:
+    try:
+        return parse_served_path(path)
+    except errors.NameRefused as refused:
+        raise exits.UsageRefused(f"--path {path!r}: {refused}") from refused
 
 
 def _look_at(place: Name, settings: "Settings") -> None:

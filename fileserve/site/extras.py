@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.plan import Field
+from fileserve.http.fields import merged
 from fileserve.http.query import first_values
 from fileserve.settings import Settings
 from fileserve.site.archive_plans import ArchiveLimits
@@ -77,7 +78,7 @@ class Extras:
             await send_qr(scope, send, name.url_path, self._sources.public_url, fields)
         elif "view" in asked:
             visitor = visitor_of(scope, name, self._settings)
-            fields = [*fields, *page_fields(self._settings)]
+            fields = merged((*fields, *page_fields(self._settings)))
             sums = self._sources.sums
             await send_view(scope, receive, send, storage, name, fields, visitor, sums.of_open)
         elif "checksum" in asked:

@@ -17,16 +17,17 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import request_fields
+from fileserve.http.fields import merged
 from fileserve.http.preconditions import Verdict, evaluate_undated
 from fileserve.http.validators import EntityTag
-from fileserve.problems import Field, Problem, problem, problem_for, send_problem
+from fileserve.problems import Field, Problem, problem, problem_for
 from fileserve.site.listing_entries import ListingForm, Notice, Shown
 from fileserve.site.listing_json import JsonListing
 from fileserve.site.listing_page import PageListing
@@ -35,6 +36,7 @@ from fileserve.site.listing_records import Sha256Of
 from fileserve.site.listing_rows import CsvListing, NdjsonListing, TextListing
 from fileserve.site.pages import PAGE_POLICY
 from fileserve.site.searching import Piece, SearchLimits, pieces_of
+from fileserve.site.unvalidated import refuse
 from fileserve.site.visitors import STRANGER, Visitor
 from storage.descending import Part
 from storage.errors import StorageError
@@ -120,8 +122,7 @@ class _Reply:
     extra_fields: Sequence[Field]
 
     async def refuse(self, refusal: Problem) -> None:
-        fields = (*refusal.fields, *self.extra_fields)
-        await send_problem(self.scope, self.send, replace(refusal, fields=fields))
+        await refuse(self.scope, self.send, refusal, self.extra_fields)
 
     async def send_whole(self, content_type: str, texts: Sequence[str]) -> None:
         """A listing that is there already, under a tag of its bytes."""
@@ -159,7 +160,7 @@ class _Reply:
         return True
 
     async def _start(self, status: int, *fields: Field) -> None:
-        headers = [*fields, *_CONTROL, *self.extra_fields]
+        headers = merged((*fields, *_CONTROL, *self.extra_fields))
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _send_body(self, content: bytes) -> None:

@@ -58,7 +58,7 @@ def page_fields(settings: Settings) -> tuple[Field, ...]:
     """The fields of a page that depends on its visitor: no cache may show it to another one."""
     if not _knows_visitors(settings):
         return ()
-    return ((b"cache-control", b"private"), (b"vary", b"Cookie, Authorization"))
+    return ((b"cache-control", b"private, no-cache"), (b"vary", b"Cookie, Authorization"))
 
 
 def _knows_visitors(settings: Settings) -> bool:

@@ -366,3 +366,35 @@ def test_fault_of_the_program_is_a_sentence_too(shell: Shell, tmp_path: Path) ->
     assert "a fault of fileserve itself (RuntimeError: broken)" in ended.err
     assert "Traceback" not in ended.err
     assert "Traceback" in shell.run("list", PYTHONPATH=str(broken), FILESERVE_DEBUG="1").err
+
+
+SECRET_URLS = [
+    "postgresql://anna:hush@db.example/films",
+    "postgresql://anna:p@hush/x@db.example/films",
+    "postgresql://db.example/films?user=anna&password=hush",
+    "mysql://anna:hush@db.example/films",  # refused, in a sentence that names it
+]
+
+
+@pytest.mark.parametrize("url", SECRET_URLS)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_config_keeps_the_password_of_the_catalog_to_itself(
+    shell: Shell, url: str, form: list[str]
+) -> None:
+    ended = shell.run("config", *form, FILESERVE_CATALOG=url)
+    assert "db.example/films" in ended.out + ended.err
+    assert "hush" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("FILESERVE_CATALOG", "mysql://x", "should be a URL like postgresql://"),
+        ("FILESERVE_OFFLOAD", "nginx /x", "should be 'x-accel /LOCATION'"),
+    ],
+)
+def test_a_setting_is_refused_in_words(
+    shell: Shell, variable: str, value: str, sentence: str
+) -> None:
+    ended = shell.run("config", **{variable: value})
+    assert (ended.code, sentence in ended.err) == (2, True), ended.err

@@ -6,6 +6,7 @@ import pytest
 import typer
 
 import cli
+from fileserve.quantities import parse_bytes, parse_duration
 from fileserve.settings import Settings
 
 _PARAMETERS = {
@@ -19,6 +20,15 @@ def test_every_setting_has_its_option() -> None:
     assert set(_PARAMETERS) == set(Settings.model_fields)
 
 
+def _value(told: str, default: object) -> str:
+    """What is told in a unit, as the number that it is."""
+    if isinstance(default, int) and told.endswith(("M", "MiB")):
+        return str(parse_bytes(told))
+    if isinstance(default, int) and told.endswith("d"):
+        return str(parse_duration(told))
+    return told
+
+
 @pytest.mark.parametrize("name", sorted(set(_PARAMETERS) - {"root"}))
 def test_help_tells_the_default_that_holds(name: str) -> None:
     told = re.search(r"\\\[(.*)\]$", _PARAMETERS[name].help)
@@ -29,4 +39,4 @@ def test_help_tells_the_default_that_holds(name: str) -> None:
         assert told is None
     else:
         assert told is not None
-        assert told[1] == str(default)
+        assert _value(told[1], default) == str(default)

@@ -403,6 +403,43 @@ def test_what_brings_bytes_counts_however_it_is_asked_for(served: Served, query:
     assert (first.status_code, second.status_code) == (200, 410)
 
 
+OF_A_USED_UP_FOLDER = [
+    # below the link           method   client  status  id
+    ("",                       "GET",   "me",   200,    "listing-for-its-holder"),
+    ("",                       "HEAD",  "me",   200,    "head-for-its-holder"),
+    ("2026",                   "GET",   "me",   301,    "redirect-for-its-holder"),
+    ("",                       "GET",   "you",  410,    "listing"),
+    ("?format=json",           "GET",   "you",  410,    "listing-for-programs"),
+    ("?manifest=metalink",     "GET",   "you",  410,    "manifest"),
+    ("?recursive",             "GET",   "you",  410,    "search"),
+    ("?qr",                    "GET",   "you",  410,    "qr"),
+    ("",                       "HEAD",  "you",  410,    "head"),
+    ("a%20b.bin",              "HEAD",  "you",  410,    "head-of-a-file"),
+    ("a%20b.bin?checksum",     "GET",   "you",  410,    "checksum"),
+    ("?archive=zip",           "GET",   "you",  410,    "archive"),
+    ("",                       "OPTIONS", "you", 204,   "options-tells-nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("below", "method", "agent", "status"),
+    [row[:4] for row in OF_A_USED_UP_FOLDER],
+    ids=[row[4] for row in OF_A_USED_UP_FOLDER],
+)
+def test_a_used_up_folder_is_open_to_those_who_hold_a_delivery(
+    served: Served, below: str, method: str, agent: str, status: int
+) -> None:
+    base = served.path(replace(FOLDER, downloads=1))
+    looked, got, then = served.ask(
+        by("you", base),
+        by("me", base + "a%20b.bin"),
+        replace(by(agent, base + below), method=method),
+    )
+    # Looking begins nothing: there was one left for somebody else.
+    assert statuses([looked, got]) == [200, 200]
+    assert then.status_code == status
+
+
 def test_a_link_bound_to_the_first_address_is_that_client_s(served: Served) -> None:
     path = served.path(replace(FILE, is_bound_to_first=True))
     first, other, again = served.ask(
@@ -422,3 +459,16 @@ def test_a_damaged_key_file_closes_links_and_nothing_else(served: Served) -> Non
     path = served.path(FILE)
     (served.state / "keys").write_text("rubbish")
     assert statuses(served.ask(Asked(path), Asked(PLACE))) == [403, 200]
+
+
+@pytest.mark.parametrize("query", ["", "?view", "?manifest=metalink", "?format=xml", "?q=a"])
+def test_caches_are_told_in_one_line_of_each_kind(served: Served, query: str) -> None:
+    below = "a%20b.bin" + query if query == "?view" else query
+    asked = Asked(
+        served.path(FOLDER) + below, fields={"accept": "text/html", "origin": "https://a"}
+    )
+    for private in (False, True):
+        (answer,) = served.ask(asked, private=private, cors_origins=("https://a",))
+        for name in ("cache-control", "vary"):
+            assert len(answer.headers.get_list(name)) == 1, answer.headers
+        assert answer.headers["cache-control"] in {"private, no-cache", "no-store"}
