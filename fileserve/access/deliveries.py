@@ -30,8 +30,10 @@ _REPEAT_SECONDS = 1.0
 _ASK_SECONDS = 3.0
 # Of a link without a limit no more are counted: whoever has it could fill the disk with them.
 _MOST_COUNTED = 10_000
-_MAX_CLIENTS = 10_000
-_MAX_TARGETS = 1_000
+# What a client asks for, and what it calls itself, is of its own choice: 60 MB at the most.
+_MAX_CLIENTS = 2_000
+_MAX_TARGETS = 100
+_TARGET_BYTES = 16
 # Who was first is remembered beside the deliveries, under an id that no link can have.
 _FIRST_CLIENT = "#first"
 _FOR_EVER_SECONDS = 1 << 40
@@ -49,8 +51,9 @@ class _Client:
     """What this process remembers of one client of one link."""
 
     renewed_at: float = float("-inf")
+    # By the digests of targets, the oldest first.
     sent: dict[bytes, int] = field(default_factory=dict)
-    complete: set[bytes] = field(default_factory=set)
+    complete: dict[bytes, None] = field(default_factory=dict)
 
 
 class Deliveries:
@@ -69,7 +72,7 @@ class Deliveries:
         downloads are not.
         """
         known = self._client(link.link_id, client)
-        is_repeated = extent is Extent.WHOLE and target in known.complete
+        is_repeated = extent is Extent.WHOLE and _digest(target) in known.complete
         if _is_settled(link, extent, is_repeated, now - known.renewed_at):
             return True
         limit = _MOST_COUNTED if link.downloads is None else link.downloads
@@ -122,13 +125,14 @@ class Deliveries:
     ) -> None:
         """Take note that sent bytes of target, which has length of them, went to the client."""
         known = self._client(link.link_id, client)
-        total = known.sent.pop(target, 0) + sent
+        digest = _digest(target)
+        total = known.sent.pop(digest, 0) + sent
         if total < length:
-            if len(known.sent) < _MAX_TARGETS:
-                known.sent[target] = total
+            known.sent[digest] = total
+            _forget_oldest(known.sent)
             return
-        if len(known.complete) < _MAX_TARGETS:
-            known.complete.add(target)
+        known.complete[digest] = None
+        _forget_oldest(known.complete)
         if link.downloads is not None and not link.is_folder:
             self._desk.submit(
                 lambda catalog: catalog.complete_delivery(link.link_id, client, int(now))
@@ -161,6 +165,15 @@ class Deliveries:
             known = self._clients[key] = _Client()
         self._clients.move_to_end(key)
         return known
+
+
+def _digest(target: bytes) -> bytes:
+    return hashlib.sha256(target).digest()[:_TARGET_BYTES]
+
+
+def _forget_oldest(targets: dict[bytes, int] | dict[bytes, None]) -> None:
+    if len(targets) > _MAX_TARGETS:
+        del targets[next(iter(targets))]
 
 
 def _is_settled(link: Link, extent: Extent, is_repeated: bool, age_seconds: float) -> bool:

@@ -104,7 +104,8 @@ class LinkDoor:
         answer = LinkAnswer(self._deliveries, link, client, scope, transfer)
         send: Send = answer.send
         if link.rate is not None:
-            send = paced(send, self._budgets.budget(link.link_id, client, link.rate))
+            budget = self._budgets.budget(link.link_id, client, link.rate)
+            send = paced(send, budget, lambda: transfer.is_left)
         try:
             await app(scope, receive, send)
         except LinkSpent:

@@ -70,7 +70,9 @@ async def _join(work: TusWork, session: Session, scope: Scope) -> Answer:
     try:
         whole, arrival = await join(work.uploads, session, work.require_length)
     except NotWhole as error:
-        raise Declined(tus_problem(400, "A part of this is not complete.")) from error
+        raise Declined(
+            tus_problem(400, "A part of this is not complete, or went into another file.")
+        ) from error
     more = () if arrival is None else work.arrived(whole, arrival, scope)
     return created(whole.upload_id, scope.get("root_path", ""), None, None, *more)
 
