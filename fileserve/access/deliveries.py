@@ -13,10 +13,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
-from fileserve.access.links import Link, plain_address
+from fileserve.access.links import Link
+from fileserve.access.networks import network_of
 from fileserve.operations.catalog_desk import CatalogDesk
 from storage.errors import CatalogUnavailable
 
@@ -193,14 +193,4 @@ def client_key(address: str, user_agent: bytes) -> bytes:
 
     Of an IPv6 address the network counts: a phone has a new address in it each day.
     """
-    return hashlib.sha256(_network(address).encode() + b"\n" + user_agent).digest()[:16]
-
-
-def _network(address: str) -> str:
-    try:
-        plain = plain_address(address)
-    except ValueError:  # a Unix socket has none
-        return ""
-    if isinstance(plain, IPv6Address):
-        return str(IPv6Network((plain, 64), strict=False))
-    return str(plain)
+    return hashlib.sha256(network_of(address).encode() + b"\n" + user_agent).digest()[:16]

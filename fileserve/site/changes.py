@@ -9,6 +9,7 @@ from fileserve.access.asking import path_below
 from fileserve.access.visit import visit_of
 from fileserve.http.destination import destination_path, hosts_of
 from fileserve.http.preconditions import ChangeVerdict
+from fileserve.http.query import first_values
 from fileserve.operations.catalog_desk import CatalogDesk
 from fileserve.problems import problem, problem_of_change, send_problem
 from fileserve.settings import Settings
@@ -111,7 +112,7 @@ class Changes:
         name = requested.name
         require_write(scope, name)
         expected = await self._expected(requested, scope)
-        is_recursive = b"recursive" in scope["query_string"].split(b"&")
+        is_recursive = "recursive" in first_values(scope["query_string"])
         depth = Depth.TREE if is_recursive else Depth.ENTRY
         await self.writing.remove(name, depth, expected)
         self.records.removed(visit_of(scope), name)
