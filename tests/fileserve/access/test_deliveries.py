@@ -120,6 +120,21 @@ def test_what_one_client_asks_for_does_not_fill_the_memory(tmp_path: Path) -> No
     with_processes(tmp_path, 1, use)
 
 
+def test_a_flood_by_one_link_does_not_keep_another_one_from_its_limit(tmp_path: Path) -> None:
+    flooded = replace(FILE, link_id="flooded", downloads=None)
+
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+        assert await here.claim(replace(FILE, downloads=1), b"me", b"/", WHOLE, NOW)
+        for number in range(2_000):
+            assert await here.claim(flooded, b"client-%d" % number, b"/", WHOLE, NOW)
+        # About a second of work would be before this.
+        assert here._desk._queue.qsize() <= 100
+        assert not await here.claim(replace(FILE, downloads=1), b"you", b"/", WHOLE, NOW)
+
+    with_processes(tmp_path, 1, use)
+
+
 def test_an_empty_file_is_complete_at_once(tmp_path: Path) -> None:
     link = replace(FILE, downloads=1)
 
