@@ -48,6 +48,7 @@ body { margin: 0; min-height: 100vh; display: grid; place-content: center; paddi
   font: 1rem/1.5 system-ui, sans-serif; text-align: center }
 h1 { font-size: 1.375rem; font-weight: 600; margin: 0 0 .5rem }
 p { margin: 0; color: var(--soft); max-width: 34rem; overflow-wrap: anywhere }
+.way { margin-top: 1.5rem } a { color: inherit }
 .status { font: 600 3.5rem/1 ui-monospace, monospace; margin-bottom: 1rem }
 """
 # The page brings its own style, so that it is whole when nothing else can be served.
@@ -70,7 +71,7 @@ _PAGE = Template("""\
 <p class="status">$status</p>
 <h1>$title</h1>
 <p>$detail</p>
-</main>
+$way</main>
 </body>
 </html>
 """)
@@ -88,12 +89,14 @@ class Problem:
     """A refusal in words for the client.
 
     fields are response fields of this case, like Allow, with lower-case names as ASGI wants them.
+    login_address is where people may come in as somebody else; empty where that would not help.
     """
 
     status: int
     title: str
     detail: str
     fields: tuple[Field, ...] = ()
+    login_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +210,18 @@ def _page(refusal: Problem) -> bytes:
         status=refusal.status,
         title=html.escape(refusal.title),
         detail=html.escape(refusal.detail),
+        way=_way(refusal.login_address),
         style=_STYLE,
     )
     return text.encode("utf-8")
+
+
+def _way(login_address: str) -> str:
+    if not login_address:
+        return ""
+    return (
+        f'<p class="way"><a href="{html.escape(login_address)}">Log in with another token</a></p>\n'
+    )
 
 
 def _accept(scope: Scope) -> str | None:

@@ -4,7 +4,7 @@ import re
 import time
 from dataclasses import replace
 from http import HTTPStatus
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -59,6 +59,8 @@ class Refusal:
             await response(scope, receive, send)
             return
         fields = [*refusal.fields, *cors_fields(self._settings, scope["method"], scope["headers"])]
+        if refusal.status == HTTPStatus.FORBIDDEN and scope["method"] == "GET":
+            refusal = replace(refusal, login_address=_login_address(scope))
         if _is_script(scope):
             # For Basic, browsers would open a window of their own in the midst of an upload.
             fields = [field for field in fields if field != BASIC]
@@ -172,6 +174,12 @@ def address_of(scope: Scope) -> str:
     path: str = (scope.get("raw_path") or b"/").decode("latin-1")
     query = scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query and scope["method"] == "GET" else path
+
+
+def _login_address(scope: Scope) -> str:
+    """The login page that leads back to this address."""
+    root_path: str = scope.get("root_path", "")
+    return f"{root_path}{LOGIN_PATH}?next={quote(address_of(scope), safe='/')}"
 
 
 def _goal_for(visit: Visit, goal: str, root_path: str) -> str:
