@@ -8,7 +8,7 @@ import base64
 import hashlib
 import html
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from string import Template
 
@@ -85,18 +85,32 @@ _JSON_FIELDS: tuple[Field, ...] = ((b"content-type", PROBLEM_MEDIA_TYPE.encode("
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """A link on the page of a refusal; an empty address is that of the page itself."""
+
+    address: str
+    words: str
+
+
+# To a form: the page that it stood on has its address, asked for by GET.
+_BACK = Way("", "Back to the page")
+# RFC 9110 section 15.5.14; Python 3.11 has the word of before.
+_TITLES = {413: "Content Too Large"}
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A refusal in words for the client.
 
     fields are response fields of this case, like Allow, with lower-case names as ASGI wants them.
-    login_address is where people may come in as somebody else; empty where that would not help.
+    way is where people may go from here, where that is somewhere.
     """
 
     status: int
     title: str
     detail: str
     fields: tuple[Field, ...] = ()
-    login_address: str = ""
+    way: Way | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +124,7 @@ class RenderedProblem:
 
 def problem(status: int, detail: str, *fields: Field) -> Problem:
     """A Problem whose title is the status's own phrase."""
-    return Problem(status, HTTPStatus(status).phrase, detail, fields)
+    return Problem(status, _TITLES.get(status) or HTTPStatus(status).phrase, detail, fields)
 
 
 def problem_for(error: StorageError) -> Problem:
@@ -183,6 +197,8 @@ def render_problem(refusal: Problem, accept: str | None) -> RenderedProblem:
 
 async def send_problem(scope: Scope, send: Send, refusal: Problem) -> None:
     """Send refusal as the whole response; to HEAD without content (RFC 9110 section 9.3.2)."""
+    if refusal.way is None and scope["method"] == "POST":
+        refusal = replace(refusal, way=_BACK)
     rendered = render_problem(refusal, _accept(scope))
     await send(
         {
@@ -210,18 +226,16 @@ def _page(refusal: Problem) -> bytes:
         status=refusal.status,
         title=html.escape(refusal.title),
         detail=html.escape(refusal.detail),
-        way=_way(refusal.login_address),
+        way=_link(refusal.way),
         style=_STYLE,
     )
     return text.encode("utf-8")
 
 
-def _way(login_address: str) -> str:
-    if not login_address:
+def _link(way: Way | None) -> str:
+    if way is None:
         return ""
-    return (
-        f'<p class="way"><a href="{html.escape(login_address)}">Log in with another token</a></p>\n'
-    )
+    return f'<p class="way"><a href="{html.escape(way.address)}">{html.escape(way.words)}</a></p>\n'
 
 
 def _accept(scope: Scope) -> str | None:

@@ -18,7 +18,7 @@ from fileserve.access.tokens import KnownToken
 from fileserve.access.visit import Visit
 from fileserve.http.accept import preferred
 from fileserve.http.query import first_parameters
-from fileserve.problems import Field, Problem, problem, render_problem, send_problem
+from fileserve.problems import Field, Problem, Way, problem, render_problem, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
 from fileserve.site.pages import PAGE_POLICY, template
@@ -60,7 +60,7 @@ class Refusal:
             return
         fields = [*refusal.fields, *cors_fields(self._settings, scope["method"], scope["headers"])]
         if refusal.status == HTTPStatus.FORBIDDEN and scope["method"] == "GET":
-            refusal = replace(refusal, login_address=_login_address(scope))
+            refusal = replace(refusal, way=_other_login(scope))
         if _is_script(scope):
             # For Basic, browsers would open a window of their own in the midst of an upload.
             fields = [field for field in fields if field != BASIC]
@@ -176,10 +176,11 @@ def address_of(scope: Scope) -> str:
     return f"{path}?{query}" if query and scope["method"] == "GET" else path
 
 
-def _login_address(scope: Scope) -> str:
+def _other_login(scope: Scope) -> Way:
     """The login page that leads back to this address."""
     root_path: str = scope.get("root_path", "")
-    return f"{root_path}{LOGIN_PATH}?next={quote(address_of(scope), safe='/')}"
+    goal = quote(address_of(scope), safe="/")
+    return Way(f"{root_path}{LOGIN_PATH}?next={goal}", "Log in with another token")
 
 
 def _goal_for(visit: Visit, goal: str, root_path: str) -> str:
