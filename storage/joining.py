@@ -8,7 +8,7 @@ from functools import partial
 from storage.errors import NotFound, StorageError
 from storage.incoming import Arrival
 from storage.upload_sessions import Kind, Session
-from storage.uploads import Upload, Uploads
+from storage.uploads import ResumableUploads, Upload
 
 
 class NotWhole(StorageError):  # noqa: N818 - named as those in storage.errors
@@ -16,7 +16,7 @@ class NotWhole(StorageError):  # noqa: N818 - named as those in storage.errors
 
 
 async def join(
-    uploads: Uploads, final: Session, require_length: Callable[[int], None]
+    uploads: ResumableUploads, final: Session, require_length: Callable[[int], None]
 ) -> tuple[Session, Arrival | None]:
     """The session of the file that is made of final.part_ids, and the file where it is new.
 
@@ -31,7 +31,7 @@ async def join(
             parts[part_id] = found = await uploads.resume(part_id)
             if isinstance(found, Upload):
                 stack.push_async_callback(uploads.release, found)
-        earlier = await _earlier(uploads, [_session(part) for part in parts.values()])
+        earlier = await _earlier(uploads, final, [_session(part) for part in parts.values()])
         open_parts = [part for part in parts.values() if isinstance(part, Upload)]
         if earlier is not None:
             await _drop(open_parts)
@@ -46,7 +46,7 @@ async def join(
 
 
 async def _joined(
-    uploads: Uploads, final: Session, ordered: Sequence[Upload]
+    uploads: ResumableUploads, final: Session, ordered: Sequence[Upload]
 ) -> tuple[Session, Arrival]:
     length = sum(part.offset for part in ordered)
     whole = await uploads.begin(replace(final, length=length))
@@ -76,8 +76,10 @@ async def _drop(parts: Sequence[Upload]) -> None:
         await part.run(part.opened.drop)
 
 
-async def _earlier(uploads: Uploads, parts: Sequence[Session]) -> Session | None:
-    """The upload that all these parts went into before, where that is a file now."""
+async def _earlier(
+    uploads: ResumableUploads, final: Session, parts: Sequence[Session]
+) -> Session | None:
+    """The upload that all these parts went into before as final asks, where it is a file now."""
     targets = {part.joined_into for part in parts}
     if len(targets) != 1 or (upload_id := targets.pop()) is None:
         return None
@@ -86,11 +88,17 @@ async def _earlier(uploads: Uploads, parts: Sequence[Session]) -> Session | None
     except NotFound:
         return None
     if isinstance(found, Session):
-        return found
-    # A kill came before it was published: its bytes are all in the parts.
-    await uploads.remove(found)
+        return found if _is_same(found, final) else None
+    if _is_same(found.session, final):
+        # A kill came before it was published: its bytes are all in the parts.
+        await uploads.remove(found)
     await uploads.release(found)
     return None
+
+
+def _is_same(earlier: Session, final: Session) -> bool:
+    asked = (final.owner, final.target, final.part_ids)
+    return (earlier.owner, earlier.target, earlier.part_ids) == asked
 
 
 def _refuse_unfit(part: Upload | Session, owner: str) -> None:

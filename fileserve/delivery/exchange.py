@@ -29,6 +29,10 @@ class Connection(Protocol):
     @property
     def writer(self) -> Writer: ...
 
+    @property
+    def has_peer_ended(self) -> bool:
+        """Whether the client sends nothing more; most that say so have left."""
+
     def default_fields(self) -> bytes:
         """Return the encoded fields that every response carries, Date among them."""
 
@@ -40,6 +44,10 @@ class Connection(Protocol):
 
     def abort(self) -> None:
         """Cut the connection: a client must not take what it has for the whole."""
+
+
+# An object for each piece of a few bytes would cost twenty times its bytes.
+_LARGE_PIECE_BYTES = 4 << 10
 
 
 class Exchange:
@@ -63,7 +71,7 @@ class Exchange:
         self.end_cause: EndCause | None = None
         self._connection = connection
         self._expects_continue = expects_continue
-        self._incoming: list[bytes] = []
+        self._incoming: list[bytes | bytearray] = []
         self._incoming_bytes = 0
         self._changed: asyncio.Event | None = None
         self._stream: ResponseStream | None = None
@@ -80,6 +88,11 @@ class Exchange:
             return self._final_body_bytes
         return 0 if self._stream is None else self._stream.content_bytes_sent
 
+    @property
+    def has_peer_ended(self) -> bool:
+        """Whether the client has left, or at least ended its sending."""
+        return self._connection.has_peer_ended
+
     # What the protocol calls
 
     @property
@@ -94,7 +107,12 @@ class Exchange:
 
     def add_content(self, chunk: bytes) -> None:
         """Take a piece of the request's content."""
-        self._incoming.append(chunk)
+        if len(chunk) >= _LARGE_PIECE_BYTES:
+            self._incoming.append(chunk)
+        elif self._incoming and isinstance(self._incoming[-1], bytearray):
+            self._incoming[-1] += chunk
+        else:
+            self._incoming.append(bytearray(chunk))
         self._incoming_bytes += len(chunk)
         self._notify()
 
@@ -189,8 +207,7 @@ class Exchange:
             self._changed.clear()
         if self.is_ended:
             return {"type": "http.disconnect"}
-        # One piece is passed on as it is: large content comes in few large ones.
-        content = self._incoming[0] if len(self._incoming) == 1 else b"".join(self._incoming)
+        content = _joined(self._incoming)
         self._incoming, self._incoming_bytes = [], 0
         return {"type": "http.request", "body": content, "more_body": not self.has_whole_request}
 
@@ -303,3 +320,8 @@ async def refuse(send: Send, refusal: Refusal, fields: Iterable[tuple[bytes, byt
     ]
     await send({"type": "http.response.start", "status": refusal.status, "headers": head})
     await send({"type": "http.response.body", "body": text})
+
+
+def _joined(pieces: list[bytes | bytearray]) -> bytes:
+    # One piece is passed on as it is: large content comes in few large ones.
+    return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)

@@ -1,7 +1,10 @@
 """The parts of a multipart form as they come in (RFC 7578), without keeping them (pure)."""
 
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -9,6 +12,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 # A browser sends two or three fields of a hundred bytes with each part.
 _MAX_HEADER_BYTES = 16 << 10
 _MAX_HEADERS = 16
+_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_EXTENDED_NAME = re.compile(rb"(?i);\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^;\s]+)")
+# It warns of each form that is malformed; a client's mistake is no line in the log.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 class FormUnreadable(Exception):  # noqa: N818 - an outcome in the domain's words
@@ -101,10 +108,13 @@ class FormParser:
         self._name = self._value = b""
 
     def _end_headers(self) -> None:
-        _, parameters = parse_options_header(self._fields.get(b"content-disposition", b""))
+        disposition = self._fields.get(b"content-disposition", b"")
+        _, parameters = parse_options_header(disposition)
         field = parameters.get(b"name", b"").decode("utf-8", "replace")
-        file_name = parameters.get(b"filename")
-        self._events.append(PartBegin(field, None if file_name is None else _unescape(file_name)))
+        file_name = _extended_name(disposition)
+        if file_name is None and (written := parameters.get(b"filename")) is not None:
+            file_name = _unescape(written)
+        self._events.append(PartBegin(field, file_name))
 
     def _add_content(self, fed: bytes, start: int, end: int) -> None:
         self._events.append(PartPiece(memoryview(fed)[start:end]))
@@ -119,3 +129,15 @@ class FormParser:
 def _unescape(file_name: bytes) -> bytes:
     """Browsers escape three characters in names, and no others (HTML, multipart/form-data)."""
     return file_name.replace(b"%22", b'"').replace(b"%0D", b"\r").replace(b"%0A", b"\n")
+
+
+def _extended_name(disposition: bytes) -> bytes | None:
+    """The name in filename* (RFC 8187), in UTF-8; None where there is none.
+
+    RFC 7578 section 4.2 forbids it, but .NET sends it, beside a filename that nobody can read.
+    """
+    found = _EXTENDED_NAME.search(_QUOTED.sub(b'""', disposition))
+    if found is None:
+        return None
+    name = unquote_to_bytes(found[2])
+    return name if found[1].lower() == b"utf-8" else name.decode("latin-1").encode()

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from fileserve.access.visit import visit_of
 from fileserve.http.accept import preferred
 from fileserve.problems import Problem, problem, problem_of_change
-from fileserve.site.changing import (
+from fileserve.site.change_requests import (
     Arrived,
     content_length_of,
     described,
@@ -44,6 +44,9 @@ from storage.names import Name, RequestedPath, printable
 _YES = frozenset((b"yes", b"on", b"true", b"1"))
 # All that plain fields may hold together.
 _MAX_TEXT_BYTES = 64 << 10
+# What is told of each file in the end is kept until then.
+_MAX_FILES = 10_000
+_KNOWN_FIELDS = frozenset(("name", "replace"))
 _HTML, _JSON = "text/html", "application/json"
 
 
@@ -117,10 +120,10 @@ class _FormReading:
     async def take(self, event: PartEvent) -> None:
         """Go on with what the parser found."""
         match event:
-            case PartBegin(field, None):
+            case PartBegin(field, None) if field in _KNOWN_FIELDS:
                 self._text = self._texts[field] = bytearray()
-            case PartBegin(_, b""):
-                self._text = None  # no file was chosen
+            case PartBegin(_, None | b""):
+                self._text = None  # a field of no meaning; or no file was chosen
             case PartBegin(_, bytes(file_name)):
                 self._text = None
                 await self._begin_file(file_name)
@@ -146,6 +149,8 @@ class _FormReading:
         await self._open.aclose()
 
     async def _begin_file(self, file_name: bytes) -> None:
+        if len(self.arrived) == _MAX_FILES:
+            raise Declined(problem(413, f"A form brings at most {_MAX_FILES} files."))
         told = bytes(self._texts.pop("name", b"")) or file_name
         self._file_name = printable(told)
         name = self._folder

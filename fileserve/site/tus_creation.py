@@ -14,7 +14,12 @@ from fileserve.http.tus import (
     parse_checksum,
     parse_creation,
 )
-from fileserve.site.changing import field_of, require_plain_content, require_state, require_write
+from fileserve.site.change_requests import (
+    field_of,
+    require_plain_content,
+    require_state,
+    require_write,
+)
 from fileserve.site.receiving import Declined
 from fileserve.site.tus_answers import Answer, created, tus_problem
 from fileserve.site.tus_work import TusWork, is_file, parsed, require_content
@@ -70,7 +75,9 @@ async def _join(work: TusWork, session: Session, scope: Scope) -> Answer:
     try:
         whole, arrival = await join(work.uploads, session, work.require_length)
     except NotWhole as error:
-        raise Declined(tus_problem(400, "A part of this is not complete.")) from error
+        raise Declined(
+            tus_problem(400, "A part of this is not complete, or went into another file.")
+        ) from error
     more = () if arrival is None else work.arrived(whole, arrival, scope)
     return created(whole.upload_id, scope.get("root_path", ""), None, None, *more)
 

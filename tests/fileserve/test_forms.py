@@ -1,12 +1,15 @@
 """Forms: each file streamed to the disk, under the name that was told, or refused with words."""
 
 import os
+import tracemalloc
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 from test_uploads import STAGING, ask, root, staged, state
 
+from fileserve.site import forms
 from fileserve.site.form_parts import (
     FormParser,
     FormUnreadable,
@@ -30,6 +33,10 @@ def part(disposition: str, content: bytes) -> bytes:
 
 def file(name: str, content: bytes = b"new") -> bytes:
     return part(f'name="files"; filename="{name}"', content)
+
+
+def disposed(parameters: str) -> bytes:
+    return part(f'name="files"; {parameters}', b"new")
 
 
 def text(name: str, value: str) -> bytes:
@@ -63,6 +70,12 @@ STORED = [
     ([file("…ü ;.txt")],                                "…ü ;.txt",       "beyond-ascii"),
     ([text("replace", "yes"), file("old")],             "old",            "replacing"),
     ([file("", b""), file("a.txt")],                    "a.txt",          "one-input-left-empty"),
+    # RFC 7578 forbids filename*, .NET sends it nevertheless, beside a name that nobody can read.
+    ([disposed("filename*=UTF-8''%e2%82%ac.txt")],      "€.txt",          "extended-alone"),
+    ([disposed("filename=\"=?utf-8?B?4oKs?=\"; filename*=utf-8'de'%E2%82%AC.txt")],
+                                                        "€.txt",          "extended-wins"),
+    ([disposed("filename*=iso-8859-1''%a3.txt")],       "£.txt",          "extended-latin-1"),
+    ([disposed("filename=\"x; filename*=utf-8''y\"")],  "x; filename*=utf-8''y", "quoted-is-none"),
 ]
 # fmt: on
 
@@ -142,6 +155,28 @@ def test_a_browser_finds_the_way_back_from_a_refusal(root: Path) -> None:
     large = post(root, "/", file("a", b"x" * 2_000), END, accept=BROWSER, upload_limit_bytes=1_234)
     assert "<h1>Content Too Large</h1>" in large.text  # RFC 9110 section 15.5.14
     assert "At most 1,234 bytes" in large.text
+
+
+def test_fields_that_mean_nothing_are_not_kept(root: Path) -> None:
+    async def many() -> AsyncIterator[bytes]:
+        for number in range(2_000):
+            yield text(f"{number}" + "x" * 12_000, "")
+        yield file("a") + END
+
+    tracemalloc.start()
+    try:
+        answer = ask(root, "POST", "/", many(), {"Content-Type": FORM})
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 201
+
+
+def test_a_form_has_so_many_files_at_most(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "_MAX_FILES", 4)
+    answer = post(root, "/", *(file(f"many/{number}") for number in range(5)), END)
+    assert answer.status_code == 413
+    assert "4 before it were stored" in answer.json()["detail"]
 
 
 def test_each_file_of_a_form_has_the_limit(root: Path) -> None:

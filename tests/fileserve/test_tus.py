@@ -353,6 +353,18 @@ def test_parts_are_joined_once_however_often_that_is_asked(root: Path) -> None:
     run_with_client(root, steps)
 
 
+def test_parts_that_became_a_file_become_no_other(root: Path) -> None:
+    async def steps(client: TusClient) -> None:
+        parts = await parts_of(client, b"hello", b"world")
+        assert (await joined(client, parts, "a.bin")).status_code == 201
+        # 201 would tell of a file that is not there.
+        assert (await joined(client, parts, "b.bin")).status_code == 400
+        assert (await joined(client, parts[::-1], "a.bin")).status_code in {400, 409}
+
+    run_with_client(root, steps)
+    assert (root / "a.bin").read_bytes() == b"helloworld"
+
+
 def test_parts_that_are_not_whole_are_not_joined(root: Path) -> None:
     async def steps(client: TusClient) -> None:
         whole = await parts_of(client, b"hello")

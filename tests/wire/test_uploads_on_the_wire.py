@@ -115,6 +115,14 @@ def test_what_cannot_be_taken_is_refused_before_its_content(
         assert head.closes
 
 
+def test_content_of_unknown_length_is_no_empty_file(writable: Writable) -> None:
+    head = writable.put("of-1.0").replace(b"HTTP/1.1", b"HTTP/1.0")
+    with writable.connect() as client:  # RFC 1945 section 7.2.2: content needs a length
+        client.send(head + b"content")
+        assert client.answer("PUT").status == 411
+    assert not (writable.root / "of-1.0").exists()
+
+
 def test_content_is_asked_for_when_it_will_be_taken(writable: Writable) -> None:
     with writable.connect() as client:
         client.send(writable.put("expected", "Content-Length: 3", "Expect: 100-continue"))

@@ -46,9 +46,14 @@ def require_write(scope: Scope, name: Name) -> None:
 
 
 def content_length_of(scope: Scope) -> int | None:
-    """The length of the content as it was announced; None for chunked content."""
+    """The length of the content as it was announced; None for chunked content.
+
+    Raises Declined where HTTP/1.0 does not tell it, so that nobody could know the end (RFC 1945).
+    """
     value = field_of(scope, b"content-length")
     if value is None:
+        if scope["http_version"] == "1.0":
+            raise Declined(problem(411, "Content needs a Content-Length."))
         is_chunked = field_of(scope, b"transfer-encoding") is not None
         return None if is_chunked or scope["http_version"] != "1.1" else 0
     if not value.isdigit():
