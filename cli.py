@@ -8,26 +8,30 @@ from fileserve import importing
 
 # isort: split
 
-import contextlib
 import io
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from fileserve import adding, console, exits, reports
+from fileserve import console, exits, reports
 from fileserve import serve_options as knob
-from fileserve.commands import checksums, events, keeping, links, tokens
+from fileserve.commands import checksums, contents, events, links, tokens
+from fileserve.commands.options import (
+    AsJson,
+    Folder,
+    Recursive,
+    RootOption,
+    opened_root_of,
+    settings_for,
+    settings_with,
+)
 from storage import errors, library
-from storage.additions import Manner
-from storage.atomic import Existing
-from storage.beneath import Root, Symlinks
+from storage.beneath import Root
 from storage.library import Item, Kind, Scope
-from storage.names import Name, parse_os_path, printable
+from storage.names import parse_os_path
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
@@ -46,33 +50,12 @@ app = typer.Typer(
 # fmt: off
 RootArgument = Annotated[str | None, typer.Argument(
     metavar="ROOT", help="The served folder, as --root.", show_default=False)]
-RootOption = Annotated[str | None, typer.Option(
-    "--root", metavar="FOLDER", show_default=False,
-    help="The served folder; else FILESERVE_ROOT or fileserve.toml tells.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace a file of the same name.")]
-Sources = Annotated[list[str], typer.Argument(
-    metavar="SOURCE", help="Files and folders; '-' is standard input.")]
-ToFolder = Annotated[str, typer.Option(
-    "--to", metavar="FOLDER", show_default=False, help="Folder below the root; made if missing.")]
-OwnName = Annotated[str | None, typer.Option(
-    "--name", metavar="NAME", help="Name of the one SOURCE from now on.", show_default=False)]
-Move = Annotated[bool, typer.Option("--move", help="Remove SOURCE once it is added.")]
-Link = Annotated[bool, typer.Option("--link", help="Make a hard link: no copy, the same file.")]
-Folder = Annotated[str, typer.Argument(
-    metavar="FOLDER", help="Folder below the root, or one file.", show_default=False)]
 EntryName = Annotated[str, typer.Argument(metavar="NAME", help="Path below the root.")]
-EntryNames = Annotated[list[str], typer.Argument(
-    metavar="NAME", help="Files and folders below the root.")]
 Long = Annotated[bool, typer.Option("--long", "-l", help="Sizes and times, too.")]
-Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Folders with all they hold.")]
 Sort = Annotated[reports.SortKey, typer.Option(
     "--sort", help="By name, the largest or the newest first.")]
 Reverse = Annotated[bool, typer.Option("--reverse", help="The other way round.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print CSV, for spreadsheets.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-OldName = Annotated[str, typer.Argument(metavar="OLD", help="Path below the root.")]
-NewName = Annotated[str, typer.Argument(metavar="NEW", help="The new path, its name included.")]
 # fmt: on
 
 
@@ -147,40 +130,13 @@ def serve(
     given.pop("root_option", None)
     if offload is not None:
         given["offload"] = " ".join(offload)
-    settings = _settings({**given, "root": _one_root(root, root_option)})
+    settings = settings_with({**given, "root": _one_root(root, root_option)})
     from fileserve.server import serve as run_server  # noqa: PLC0415 - half a second
 
     raise typer.Exit(run_server(settings))
 
 
-@app.command()
-def add(
-    *,
-    sources: Sources,
-    to: ToFolder = ".",
-    name: OwnName = None,
-    replace: Replace = False,
-    move: Move = False,
-    link: Link = False,
-    root: RootOption = None,
-) -> None:
-    """Add files and folders: each whole and durable, all of them or none."""
-    order = adding.Order(sources, parse_os_path(to), name, _manner(move, link), _existing(replace))
-    settings = _settings({"root": root})
-    with _opened(settings) as top_folder, _ended_like_ctrl_c():
-        try:
-            added = adding.carry_out(order, top_folder)
-        except KeyboardInterrupt:
-            console.note("interrupted, nothing was added")
-            raise
-        keeping.keep_added(settings, top_folder, added.files)
-    for file, digests in added.files:
-        console.say(f"{file.display}, {console.human_size(digests.length)}")
-        console.say(f"  SHA-256 {digests.sha256_hex}")
-    for path in added.skipped:
-        console.note(f"skipped {printable(path)}: symbolic links and special files are not copied")
-    if added.skipped:
-        raise typer.Exit(exits.FAILED)
+app.command()(contents.add)
 
 
 @app.command("list")
@@ -197,9 +153,9 @@ def list_entries(
 ) -> None:
     """List what a folder holds for clients; names are paths below the root."""
     form = _form(long, as_json, as_csv)
-    settings = _settings({"root": root})
+    settings = settings_for(root)
     _end_with_the_pipe()
-    with _opened(settings) as top_folder:
+    with opened_root_of(settings) as top_folder:
         found = _listed(top_folder, settings, folder, Scope.TREE if recursive else Scope.ENTRY)
     items = reports.ordered(found, sort)
     for line in reports.listing_lines(items[::-1] if reverse else items, form):
@@ -209,9 +165,9 @@ def list_entries(
 @app.command()
 def info(name: EntryName, as_json: AsJson = False, root: RootOption = None) -> None:
     """Show what clients are told about a file: size, type, times, ETag, URL."""
-    settings = _settings({"root": root})
+    settings = settings_for(root)
     _end_with_the_pipe()
-    with _opened(settings) as top_folder:
+    with opened_root_of(settings) as top_folder:
         item = _served(library.look(top_folder, parse_os_path(name)), settings)
     facts = reports.facts(item, settings)
     if as_json:
@@ -221,45 +177,14 @@ def info(name: EntryName, as_json: AsJson = False, root: RootOption = None) -> N
             console.say(line)
 
 
-@app.command()
-def remove(
-    names: EntryNames, yes: Yes = False, recursive: Recursive = False, root: RootOption = None
-) -> None:
-    """Remove files, and folders with --recursive; asks before it does."""
-    settings = _settings({"root": root})
-    with _opened(settings) as top_folder:
-        items = [library.look_at_entry(top_folder, parse_os_path(name)) for name in names]
-        for item in items:
-            if item.kind is Kind.FOLDER and not recursive:
-                raise errors.IsFolder(f"{item.name.display}: is a folder; add --recursive")
-        if not yes and not _is_confirmed(top_folder, items):
-            console.note("nothing was removed")
-            raise typer.Exit(exits.FAILED)
-        removed: list[Name] = []
-        try:
-            for item in items:
-                library.remove(top_folder, item.name, Scope.TREE if recursive else Scope.ENTRY)
-                removed.append(item.name)
-                console.say(f"removed {reports.shown(item)}")
-        finally:
-            keeping.forget_removed(settings, removed)
-
-
-@app.command()
-def move(old: OldName, new: NewName, replace: Replace = False, root: RootOption = None) -> None:
-    """Give a file or folder another name; clients find it there at once."""
-    old_name, new_name = parse_os_path(old), parse_os_path(new)
-    settings = _settings({"root": root})
-    with _opened(settings) as top_folder:
-        library.move(top_folder, old_name, new_name, _existing(replace))
-        keeping.keep_moved(settings, top_folder, old_name, new_name)
-    console.say(f"{old_name.display} is now {new_name.display}")
+app.command()(contents.remove)
+app.command()(contents.move)
 
 
 @app.command()
 def doctor(root: RootArgument = None, root_option: RootOption = None) -> None:
     """Check the folder, its mounts and this system; says what to do."""
-    settings = _settings({"root": _one_root(root, root_option)})
+    settings = settings_for(_one_root(root, root_option))
     from fileserve.doctor import examine  # noqa: PLC0415
     from fileserve.findings import Status  # noqa: PLC0415
 
@@ -305,22 +230,10 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _settings(given: Mapping[str, object]) -> "Settings":
-    from fileserve.setting_layers import load_settings  # noqa: PLC0415
-
-    return load_settings(given)
-
-
 def _one_root(argument: str | None, option: str | None) -> str | None:
     if argument is not None and option is not None:
         raise exits.UsageRefused("ROOT and --root are the same; give one of them")
     return option if argument is None else argument
-
-
-@contextlib.contextmanager
-def _opened(settings: "Settings") -> Iterator[Root]:
-    with library.opened_root(settings.root, Symlinks(settings.symlinks)) as root:
-        yield root
 
 
 def _listed(root: Root, settings: "Settings", folder: str, scope: Scope) -> list[Item]:
@@ -344,33 +257,6 @@ def _is_served(item: Item, settings: "Settings") -> bool:
     return is_shown and item.kind in (Kind.FILE, Kind.FOLDER)
 
 
-def _is_confirmed(root: Root, items: list[Item]) -> bool:
-    if not console.is_interactive():
-        raise exits.UsageRefused("nobody to ask: this is no terminal; add --yes")
-    what = ", ".join(_described(root, item) for item in items)
-    return console.ask(f"Remove {what} for good?").is_yes
-
-
-def _described(root: Root, item: Item) -> str:
-    if item.kind is not Kind.FOLDER:
-        return f"{item.name.display} ({console.human_size(item.size)})"
-    below = [*library.list_folder(root, item.name, Scope.TREE, lambda error: None)]
-    size = console.human_size(sum(each.size for each in below if each.kind is Kind.FILE))
-    return f"{item.name.display}/ with the {len(below)} entries in it ({size})"
-
-
-def _manner(move: bool, link: bool) -> Manner:
-    if move and link:
-        raise exits.UsageRefused("--move and --link exclude each other")
-    if link:
-        return Manner.LINK
-    return Manner.MOVE if move else Manner.COPY
-
-
-def _existing(replace: bool) -> Existing:
-    return Existing.REPLACE if replace else Existing.REFUSE
-
-
 def _form(long: bool, as_json: bool, as_csv: bool) -> reports.Form:
     if as_json and as_csv:
         raise exits.UsageRefused("--json and --csv exclude each other")
@@ -382,21 +268,6 @@ def _form(long: bool, as_json: bool, as_csv: bool) -> reports.Form:
 def _end_with_the_pipe() -> None:
     """End silently when the reader of standard output has seen enough, as ls does."""
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
-    """Inside, SIGTERM and a closed terminal clean up as Ctrl-C does."""
-
-    def leave(number: int, frame: FrameType | None) -> NoReturn:
-        raise SystemExit(128 + number)
-
-    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from fileserve.operations.catalog_desk import CatalogDesk, Presence
 from fileserve.operations.following import FollowedAnswer, Following
 from fileserve.operations.logs import log_access, logging_through_thread
 from fileserve.operations.transfers import Transfer, TransferRegistry
-from fileserve.problems import Problem, problem, render_problem
+from fileserve.problems import Problem, problem, problem_response
 from fileserve.settings import Settings, SettingsError
 from fileserve.site.cors import with_cors
 from fileserve.site.files import FileSite
@@ -165,9 +165,7 @@ class Site(FastAPI):
 
 def _is_own_page(scope: Scope) -> bool:
     # As it came: "/-%2Fhealth" is not the page that a proxy may have forbidden.
-    path: bytes = scope.get("raw_path") or scope["path"].encode()
-    if root_path := scope.get("root_path"):
-        path = path.removeprefix(root_path.encode())
+    path = path_below(scope)
     return path.startswith(SERVICE_PREFIX.encode()) or path == b"/-"
 
 
@@ -291,7 +289,9 @@ def _under_conditions(
     """A successful response, or what the request's conditions make of it (RFC 9110, 13.2.1)."""
     match evaluate_undated(request_fields(request.headers.raw), tag):
         case Verdict.FAILED:
-            return _refusal(request, problem(412, "This is not in the state that was named."))
+            return problem_response(
+                request, problem(412, "This is not in the state that was named.")
+            )
         case Verdict.NOT_MODIFIED:
             kept = {"etag", "cache-control"} & set(response.headers)
             return Response(
@@ -310,14 +310,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
         (key.lower().encode(), value.encode()) for key, value in (error.headers or {}).items()
     ]
     detail = details.get(error.status_code, error.detail)
-    return _refusal(request, problem(error.status_code, detail, *fields))
-
-
-def _refusal(request: Request, refusal: Problem) -> Response:
-    rendered = render_problem(refusal, request.headers.get("accept"))
-    response = Response(rendered.content, rendered.status)
-    response.raw_headers = rendered.fields
-    return response
+    return problem_response(request, problem(error.status_code, detail, *fields))
 
 
 def _refuse_reserved_folder(storage: LocalStorage) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+_NANOSECONDS = 1_000_000_000
 _UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 _COLOURS = {"ok": "32", "warn": "33", "fail": "1;31"}
 
@@ -68,9 +69,19 @@ def utc_time(time_ns: int) -> str:
     return _formatted("%Y-%m-%dT%H:%M:%SZ", time.gmtime, time_ns)
 
 
+def local_second(seconds: int) -> str:
+    """The same as local_time of a moment in seconds since 1970."""
+    return local_time(seconds * _NANOSECONDS)
+
+
+def utc_second(seconds: int | None) -> str | None:
+    """The same as utc_time of a moment in seconds since 1970; None stays None."""
+    return None if seconds is None else utc_time(seconds * _NANOSECONDS)
+
+
 def _formatted(form: str, split: Callable[[float], time.struct_time], time_ns: int) -> str:
     try:
-        return time.strftime(form, split(time_ns // 1_000_000_000))
+        return time.strftime(form, split(time_ns // _NANOSECONDS))
     except (OverflowError, OSError, ValueError):  # a file system can hold any year
         return "-"
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from string import Template
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Scope, Send
 
 from fileserve.http.accept import preferred
@@ -190,6 +192,14 @@ async def send_problem(scope: Scope, send: Send, refusal: Problem) -> None:
     )
     content = b"" if scope["method"] == "HEAD" else rendered.content
     await send({"type": "http.response.body", "body": content, "more_body": False})
+
+
+def problem_response(request: Request, refusal: Problem) -> Response:
+    """The refusal for handlers that return what Starlette sends."""
+    rendered = render_problem(refusal, _accept(request.scope))
+    response = Response(rendered.content, rendered.status)
+    response.raw_headers = rendered.fields
+    return response
 
 
 def _json(refusal: Problem) -> bytes:

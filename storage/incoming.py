@@ -37,6 +37,10 @@ _sync_file_range.restype = ctypes.c_int
 _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
+class UploadEnded(ValueError):  # noqa: N818 - an outcome: nobody waits for it
+    """abort() came before this call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """A file that has its name: its state, and the digests of its bytes."""
@@ -136,7 +140,7 @@ class Incoming:
 
     def _open_fd(self) -> int:
         if self._fd < 0:
-            raise ValueError("the upload has ended")
+            raise UploadEnded("the upload has ended")
         return self._fd
 
     def _close(self) -> None:

@@ -7,8 +7,13 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from fileserve.delivery.request_heads import RequestHead
+from storage.errors import NameRefused
+from storage.names import Name, parse_request_path
 
 Field = tuple[bytes, bytes]
+READING = ("GET", "HEAD", "OPTIONS")
+# What all pages need, whoever may see them.
+STATIC_PREFIX = b"/-/static/"
 
 
 class Asked(NamedTuple):
@@ -47,3 +52,11 @@ def path_below(scope: Scope) -> bytes:
     raw_path = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
     root_path = scope.get("root_path", "").encode()
     return bytes(raw_path.removeprefix(root_path) or b"/")
+
+
+def name_at(raw_path: bytes) -> Name | None:
+    """The name that a path, still percent-encoded, means; None where there can be none."""
+    try:
+        return parse_request_path(raw_path).name
+    except NameRefused:
+        return None

@@ -1,8 +1,9 @@
 """Counts wrong credentials for each client, and says when it has shown enough of them."""
 
-import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
+
+from fileserve.access.networks import network_of
 
 FREE_ATTEMPTS = 10
 WINDOW_SECONDS = 60.0
@@ -10,7 +11,6 @@ MAX_WAIT_SECONDS = 900
 # Who has that many addresses to try from is not stopped by forgetting the oldest of them; the
 # tokens' 256 bits stop everybody.
 _REMEMBERED_CLIENTS = 4096
-_IPV6_PREFIX_BITS = 64
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Attempts:
         Twice as long with each further failure.  A minute without one after the wait, and all is
         forgotten.
         """
-        key = client_key(client)
+        key = network_of(client)
         record = self._records.pop(key, None)
         if record is None or now >= record.forgotten_at:
             record = _Record(0, 0.0)
@@ -45,16 +45,3 @@ class Attempts:
         if len(self._records) > _REMEMBERED_CLIENTS:
             self._records.popitem(last=False)
         return wait
-
-
-def client_key(client: str) -> str:
-    """Who counts as one client: an IPv4 address, or the /64 that one household has of IPv6."""
-    try:
-        address = ipaddress.ip_address(client.partition("%")[0])
-    except ValueError:
-        return client
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, _IPV6_PREFIX_BITS), strict=False))

@@ -13,10 +13,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING
 
-from fileserve.access.links import Link, plain_address
+from fileserve.access.links import Link
+from fileserve.access.networks import network_of
 from fileserve.operations.catalog_desk import CatalogDesk
 from storage.errors import CatalogUnavailable
 
@@ -30,8 +30,10 @@ _REPEAT_SECONDS = 1.0
 _ASK_SECONDS = 3.0
 # Of a link without a limit no more are counted: whoever has it could fill the disk with them.
 _MOST_COUNTED = 10_000
-_MAX_CLIENTS = 10_000
-_MAX_TARGETS = 1_000
+# What a client asks for, and what it calls itself, is of its own choice: 60 MB at the most.
+_MAX_CLIENTS = 2_000
+_MAX_TARGETS = 100
+_TARGET_BYTES = 16
 # Who was first is remembered beside the deliveries, under an id that no link can have.
 _FIRST_CLIENT = "#first"
 _FOR_EVER_SECONDS = 1 << 40
@@ -49,8 +51,9 @@ class _Client:
     """What this process remembers of one client of one link."""
 
     renewed_at: float = float("-inf")
+    # By the digests of targets, the oldest first.
     sent: dict[bytes, int] = field(default_factory=dict)
-    complete: set[bytes] = field(default_factory=set)
+    complete: dict[bytes, None] = field(default_factory=dict)
 
 
 class Deliveries:
@@ -69,7 +72,7 @@ class Deliveries:
         downloads are not.
         """
         known = self._client(link.link_id, client)
-        is_repeated = extent is Extent.WHOLE and target in known.complete
+        is_repeated = extent is Extent.WHOLE and _digest(target) in known.complete
         if _is_settled(link, extent, is_repeated, now - known.renewed_at):
             return True
         limit = _MOST_COUNTED if link.downloads is None else link.downloads
@@ -108,8 +111,10 @@ class Deliveries:
 
     async def _is_granted(self, link: Link, count: "Callable[[Catalog], bool]") -> bool:
         if link.downloads is None:
-            # Counted for the admin alone: nobody waits for it.
-            self._desk.submit(count)
+            # Counted for the admin alone: nobody waits for it.  A flood of them must not keep
+            # the catalog from counting where there is a limit.
+            if not self._desk.is_behind:
+                self._desk.submit(count)
             return True
         try:
             return await self._desk.ask(count, _ASK_SECONDS)
@@ -122,13 +127,14 @@ class Deliveries:
     ) -> None:
         """Take note that sent bytes of target, which has length of them, went to the client."""
         known = self._client(link.link_id, client)
-        total = known.sent.pop(target, 0) + sent
+        digest = _digest(target)
+        total = known.sent.pop(digest, 0) + sent
         if total < length:
-            if len(known.sent) < _MAX_TARGETS:
-                known.sent[target] = total
+            known.sent[digest] = total
+            _forget_oldest(known.sent)
             return
-        if len(known.complete) < _MAX_TARGETS:
-            known.complete.add(target)
+        known.complete[digest] = None
+        _forget_oldest(known.complete)
         if link.downloads is not None and not link.is_folder:
             self._desk.submit(
                 lambda catalog: catalog.complete_delivery(link.link_id, client, int(now))
@@ -163,6 +169,15 @@ class Deliveries:
         return known
 
 
+def _digest(target: bytes) -> bytes:
+    return hashlib.sha256(target).digest()[:_TARGET_BYTES]
+
+
+def _forget_oldest(targets: dict[bytes, int] | dict[bytes, None]) -> None:
+    if len(targets) > _MAX_TARGETS:
+        del targets[next(iter(targets))]
+
+
 def _is_settled(link: Link, extent: Extent, is_repeated: bool, age_seconds: float) -> bool:
     """Whether the catalog need not be asked again, age_seconds after it was."""
     if link.downloads is None:
@@ -178,14 +193,4 @@ def client_key(address: str, user_agent: bytes) -> bytes:
 
     Of an IPv6 address the network counts: a phone has a new address in it each day.
     """
-    return hashlib.sha256(_network(address).encode() + b"\n" + user_agent).digest()[:16]
-
-
-def _network(address: str) -> str:
-    try:
-        plain = plain_address(address)
-    except ValueError:  # a Unix socket has none
-        return ""
-    if isinstance(plain, IPv6Address):
-        return str(IPv6Network((plain, 64), strict=False))
-    return str(plain)
+    return hashlib.sha256(network_of(address).encode() + b"\n" + user_agent).digest()[:16]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-from fileserve.access.asking import Asked
+from fileserve.access.asking import READING, STATIC_PREFIX, Asked, name_at
 from fileserve.access.attempts import Attempts
 from fileserve.access.credentials import SessionShown, Shown, TokenShown, shown_in
 from fileserve.access.origins import Address, is_same_origin, line_of
@@ -13,14 +13,10 @@ from fileserve.access.tokens import KnownToken, find_token, visit_by
 from fileserve.access.visit import ANYBODY, Visit
 from fileserve.problems import Field, Problem, problem
 from fileserve.settings import Settings
-from storage.errors import NameRefused
-from storage.names import Name, parse_request_path
 
 Tokens = Mapping[bytes, KnownToken]
 OPEN_PATHS = frozenset((b"/-/health", b"/-/ready", b"/-/login", b"/-/logout"))
-_OPEN_PREFIX = b"/-/static/"
 _OWN_PREFIX = b"/-/"
-_READING = ("GET", "HEAD", "OPTIONS")
 BASIC: Field = (b"www-authenticate", b'Basic realm="fileserve", charset="UTF-8"')
 BEARER: Field = (b"www-authenticate", b'Bearer realm="fileserve"')
 _NOTE_SECONDS = 60
@@ -81,7 +77,7 @@ class Gate:
         if not self._is_private:
             return True
         token = self._token_by(self._shown(asked), time.time())
-        name = _name_of(asked.raw_path)
+        name = name_at(asked.raw_path)
         if token is None or name is None or not visit_by(token).may_read(name):
             return False
         self._note(token)
@@ -123,7 +119,7 @@ class Gate:
 
     def _is_forged(self, asked: Asked, shown: Shown) -> bool:
         """Whether a browser may have been made to send this: its cookie goes with everything."""
-        is_change = asked.method not in _READING
+        is_change = asked.method not in READING
         return is_change and isinstance(shown, SessionShown) and not self.is_own(asked)
 
     def _shown(self, asked: Asked) -> Shown:
@@ -162,7 +158,7 @@ class Gate:
 
 def right_for(method: str, raw_path: bytes) -> Right:
     """What a request needs; an upload that is under way is its writer's alone, to look at, too."""
-    if method not in _READING:
+    if method not in READING:
         return Right.WRITE
     is_upload = raw_path == _UPLOADS[0] or raw_path.startswith(_UPLOADS[1])
     return Right.WRITE if is_upload else Right.READ
@@ -170,7 +166,7 @@ def right_for(method: str, raw_path: bytes) -> Right:
 
 def is_open(raw_path: bytes) -> bool:
     """Whether everybody may come to a path of the service's own, private or not."""
-    return raw_path in OPEN_PATHS or raw_path.startswith(_OPEN_PREFIX)
+    return raw_path in OPEN_PATHS or raw_path.startswith(STATIC_PREFIX)
 
 
 def unauthorized(detail: str) -> Problem:
@@ -185,15 +181,8 @@ def _has_right(visit: Visit, right: Right, raw_path: bytes) -> bool:
     if raw_path.startswith(_OWN_PREFIX):
         # Pages of the service: they ask may_read and may_write for the names they take.
         return True
-    name = _name_of(raw_path)
+    name = name_at(raw_path)
     if name is None:
         # No name, so nothing covers it; who may everything learns why.
         return prefix == ()
     return visit.may_read(name) if right is Right.READ else visit.may_write(name)
-
-
-def _name_of(raw_path: bytes) -> Name | None:
-    try:
-        return parse_request_path(raw_path).name
-    except NameRefused:
-        return None

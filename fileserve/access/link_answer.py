@@ -3,13 +3,12 @@
 import re
 import time
 from collections.abc import Sequence
-from urllib.parse import parse_qsl
 
 from starlette.types import Message, Scope, Send
 
 from fileserve.access.deliveries import Deliveries, Extent
 from fileserve.access.links import Link
-from fileserve.http.query import first_parameters
+from fileserve.http.query import first_values
 from fileserve.operations.transfers import Transfer
 from fileserve.problems import Field
 
@@ -100,8 +99,7 @@ def is_counted(scope: Scope) -> bool:
     query: bytes = scope["query_string"]
     if not scope["path"].endswith("/"):
         return query not in _ABOUT
-    asked = parse_qsl(first_parameters(query).decode("latin-1"), keep_blank_values=True)
-    return any(key == "archive" for key, _ in asked)
+    return "archive" in first_values(query)
 
 
 def _complete_length(status: int, fields: Sequence[Field]) -> int | None:

@@ -10,24 +10,20 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from fileserve.access.asking import asked_in
+from fileserve.access.asking import READING, STATIC_PREFIX, asked_in, name_at
 from fileserve.access.deliveries import Deliveries, client_key
 from fileserve.access.known_keys import KnownKeys
 from fileserve.access.link_answer import LinkAnswer, LinkSpent, discreet, is_counted
-from fileserve.access.links import LINKS_PREFIX, Link, genuine_link, parse_token, plain_address
+from fileserve.access.links import LINKS_PREFIX, Link, genuine_link, parse_token
+from fileserve.access.networks import plain_address
 from fileserve.access.pacing import Budgets, paced
 from fileserve.access.visit import Visit, note_visit
 from fileserve.operations.catalog_desk import CatalogDesk
 from fileserve.operations.transfers import Transfer
 from fileserve.problems import Problem, problem, send_problem
 from storage.catalog_records import LinkRecord
-from storage.errors import NameRefused
-from storage.names import Name, parse_request_path
 
 _PREFIX = LINKS_PREFIX.encode("ascii")
-_STATIC = b"/-/static/"
-_OWN = b"/-"
-_READING = ("GET", "HEAD", "OPTIONS")
 
 NOT_GENUINE = Problem(
     403,
@@ -52,7 +48,7 @@ OTHER_PLACE = Problem(
     "This link is for somebody else",
     "It works from one network address only, and you come from another one.",
 )
-ONLY_READING = problem(405, "A link is for reading.", (b"allow", b"GET, HEAD, OPTIONS"))
+ONLYREADING = problem(405, "A link is for reading.", (b"allow", b"GET, HEAD, OPTIONS"))
 _NOTHING = problem(404, "There is nothing at this address.")
 
 
@@ -108,7 +104,8 @@ class LinkDoor:
         answer = LinkAnswer(self._deliveries, link, client, scope, transfer)
         send: Send = answer.send
         if link.rate is not None:
-            send = paced(send, self._budgets.budget(link.link_id, client, link.rate))
+            budget = self._budgets.budget(link.link_id, client, link.rate)
+            send = paced(send, budget, lambda: transfer.is_left)
         try:
             await app(scope, receive, send)
         except LinkSpent:
@@ -123,9 +120,9 @@ class LinkDoor:
         if token is None:
             return NOT_GENUINE
         below = {**scope, "root_path": f"{root_path}{LINKS_PREFIX}{text.decode('ascii')}"}
-        if path.startswith(_STATIC):
+        if path.startswith(STATIC_PREFIX):
             return _Passage(below, path, None)
-        name = _name_in(path)
+        name = name_at(path)
         if name is None:
             return _NOTHING
         link = genuine_link(token, name.segments, await self._keys.current())
@@ -141,8 +138,8 @@ class LinkDoor:
         refusal = refusal_of(link, self._desk.links.get(link.link_id), now, address)
         if refusal is not None:
             return refusal
-        if scope["method"] not in _READING:
-            return ONLY_READING
+        if scope["method"] not in READING:
+            return ONLYREADING
         if link.is_bound_to_first and not await self._is_first(link, address, now):
             return OTHER_PLACE
         return None
@@ -181,14 +178,6 @@ def _is_same(wanted: str, address: str) -> bool:
         return plain_address(wanted) == plain_address(address)
     except ValueError:  # a Unix socket has none
         return False
-
-
-def _name_in(path: bytes) -> Name | None:
-    """The name that a path behind a token means; None where there can be none."""
-    try:
-        return parse_request_path(path).name
-    except NameRefused:
-        return None
 
 
 def _user_agent(scope: Scope) -> bytes:

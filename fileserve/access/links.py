@@ -24,8 +24,9 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 
+from fileserve.access.networks import plain_address
 from storage.names import Name
 
 LINKS_PREFIX = "/-/s/"
@@ -170,17 +171,6 @@ def terms_text(link: Link) -> str:
     if link.is_attachment:
         terms.append("a")
     return "-".join(terms)
-
-
-def plain_address(text: str) -> IPv4Address | IPv6Address:
-    """An address as it is compared: IPv4 also where it came mapped into IPv6.
-
-    Raises ValueError for what is no address.
-    """
-    address = ip_address(text)
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
 
 
 def _signature(key_id: str, terms: str, path: str, secret: bytes) -> str:

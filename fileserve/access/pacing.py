@@ -8,25 +8,30 @@ the rate, and so would one that takes a file in ranges that fit into the socket.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from starlette.types import Message, Send
+
+from fileserve.delivery.outcomes import EndCause, TransferCut
 
 # A turn ten times a second; 256 KiB is what one sendfile call takes anyway.
 _PIECES_PER_SECOND = 10
 _MIN_PIECE_BYTES = 4 << 10
 _MAX_PIECE_BYTES = 256 << 10
 _MAX_BUDGETS = 10_000
+# How soon it is noticed that somebody who waits has gone.
+_LOOK_SECONDS = 1.0
 
 
 class Budget:
     """Bytes per second that all who share it have together; they take turns as they come."""
 
-    __slots__ = ("_free_at", "_rate")
+    __slots__ = ("_free_at", "_rate", "_turn")
 
     def __init__(self, bytes_per_second: int) -> None:
         self._rate = max(bytes_per_second, 1)
         self._free_at = 0.0
+        self._turn = asyncio.Lock()
 
     @property
     def piece_bytes(self) -> int:
@@ -35,7 +40,7 @@ class Budget:
 
     def is_idle(self, now: float) -> bool:
         """Whether a new budget would do the same."""
-        return self._free_at <= now
+        return self._free_at <= now and not self._turn.locked()
 
     def reserve(self, count: int, now: float) -> float:
         """Take count bytes; how many seconds to wait before they may be sent.
@@ -45,6 +50,19 @@ class Budget:
         begins = max(self._free_at, now)
         self._free_at = begins + count / self._rate
         return begins - now
+
+    async def take_turn(self, count: int, is_gone: Callable[[], bool]) -> None:
+        """Return when count bytes may be sent; raises TransferCut for a client that has gone.
+
+        Only who is first in the queue takes something of the budget: who leaves it costs the
+        others nothing, and does not hold its file open until a turn comes that nobody wants.
+        """
+        async with self._turn:
+            while (wait := self._free_at - time.monotonic()) > 0:
+                if is_gone():
+                    raise TransferCut(EndCause.CLIENT_GONE)
+                await asyncio.sleep(min(wait, _LOOK_SECONDS))
+            self.reserve(count, time.monotonic())
 
 
 class Budgets:
@@ -71,13 +89,20 @@ class Budgets:
             self._budgets.popitem(last=False)
 
 
-def paced(send: Send, budget: Budget) -> Send:
-    """An ASGI send that lets content through no faster than the budget allows."""
+def _never() -> bool:
+    return False
+
+
+def paced(send: Send, budget: Budget, is_gone: Callable[[], bool] = _never) -> Send:
+    """An ASGI send that lets content through no faster than the budget allows.
+
+    is_gone: whether the client seems to have left; whoever has to wait is cut then.
+    """
 
     async def send_in_turn(message: Message) -> None:
         for piece, count in _pieces(message, budget.piece_bytes):
             if count:
-                await asyncio.sleep(budget.reserve(count, time.monotonic()))
+                await budget.take_turn(count, is_gone)
             await send(piece)
 
     return send_in_turn

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fileserve import console, exits
-from storage.beneath import Symlinks
+from fileserve.commands.options import AsJson, Folder, RootOption, opened_root_of, settings_for
 from storage.errors import StorageError
-from storage.library import opened_root
 from storage.names import Name, parse_served_path, printable
 
 if TYPE_CHECKING:
@@ -26,12 +25,6 @@ Names = Annotated[list[str] | None, typer.Argument(
     metavar="NAME", help="Files and folders below the root.", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="All files below the root, as without NAMEs.")]
 Again = Annotated[bool, typer.Option("--again", help="Read files with known checksums, too.")]
-Folder = Annotated[str, typer.Argument(
-    metavar="FOLDER", help="Folder below the root, or one file.", show_default=False)]
-RootOption = Annotated[str | None, typer.Option(
-    "--root", metavar="FOLDER", show_default=False,
-    help="The served folder; else FILESERVE_ROOT or fileserve.toml tells.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 # fmt: on
 
 
@@ -91,10 +84,9 @@ def verify(folder: Folder = ".", as_json: AsJson = False, root: RootOption = Non
 def _opened(root: str | None) -> "Iterator[tuple[Files, Catalog, list[StorageError]]]":
     """The files and the catalog; each file that cannot be read is noted, and put into the list."""
     from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415
-    from fileserve.setting_layers import load_settings  # noqa: PLC0415
     from storage.served_files import Files  # noqa: PLC0415
 
-    settings = load_settings({"root": root})
+    settings = settings_for(root)
     refusals: list[StorageError] = []
 
     def refused(error: StorageError) -> None:
@@ -102,7 +94,7 @@ def _opened(root: str | None) -> "Iterator[tuple[Files, Catalog, list[StorageErr
         console.note(str(error))
 
     with (
-        opened_root(settings.root, Symlinks(settings.symlinks)) as top,
+        opened_root_of(settings) as top,
         opened_catalog(settings) as catalog,
     ):
         yield Files(top, settings.hidden, refused), catalog, refusals

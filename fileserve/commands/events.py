@@ -6,29 +6,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fileserve import console
+from fileserve.commands.options import AsJson, RootOption, settings_for
 from storage.names import printable
 
 if TYPE_CHECKING:
     from storage.catalog_records import EventRecord
 
-_NANOSECONDS = 10**9
-
 # fmt: off
 Limit = Annotated[int, typer.Option(
     "--limit", "-n", metavar="NUMBER", min=1, help="So many of the newest.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-RootOption = Annotated[str | None, typer.Option(
-    "--root", metavar="FOLDER", show_default=False,
-    help="The served folder; else FILESERVE_ROOT or fileserve.toml tells.")]
 # fmt: on
 
 
 def events(*, limit: Limit = 50, as_json: AsJson = False, root: RootOption = None) -> None:
     """Show who uploaded, moved or removed what, and who made or revoked tokens and links."""
     from fileserve.commands.catalogs import existing_catalog  # noqa: PLC0415
-    from fileserve.setting_layers import load_settings  # noqa: PLC0415
 
-    with existing_catalog(load_settings({"root": root})) as catalog:
+    with existing_catalog(settings_for(root)) as catalog:
         newest = [] if catalog is None else catalog.events(limit)
     oldest_first = newest[::-1]
     if as_json:
@@ -41,14 +35,14 @@ def events(*, limit: Limit = 50, as_json: AsJson = False, root: RootOption = Non
 
 
 def _row(event: "EventRecord") -> tuple[str, ...]:
-    when = console.local_time(event.at * _NANOSECONDS)
+    when = console.local_second(event.at)
     return when, _shown(event.who), event.deed, _path(event) or "-", _shown(event.detail)
 
 
 def _members(event: "EventRecord") -> dict[str, object]:
     return {
         "number": event.number,
-        "time": console.utc_time(event.at * _NANOSECONDS),
+        "time": console.utc_second(event.at),
         "who": _shown(event.who),
         "deed": event.deed,
         "path": _path(event),

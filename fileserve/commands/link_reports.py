@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _FIRST = "first"
 _THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
-_NS = 1_000_000_000
+# A link, and how many deliveries it has had.
+Used = tuple[LinkRecord, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,16 @@ def record_of(link: "Link", key_id: str, now: int) -> LinkRecord:
     )
 
 
-def made_lines(made: Made, *, is_json: bool) -> Iterator[str]:
+def made_json(made: Made) -> str:
+    """The link for programs."""
+    end = console.utc_second(made.link.expires_at)
+    return json.dumps({"id": made.link.link_id, "url": made.url, "expires": end}, indent=2)
+
+
+def made_line(made: Made) -> str:
     """The link on a line of its own, so that a script can take it; remarks go to the side."""
-    if is_json:
-        members = {"id": made.link.link_id, "url": made.url, "expires": _time(made.link.expires_at)}
-        yield json.dumps(members, indent=2)
-        return
-    yield made.url
-    end = "does not expire" if made.link.expires_at is None else (
-        f"expires {_local(made.link.expires_at)}"
-    )  # fmt: skip
+    at = made.link.expires_at
+    end = "does not expire" if at is None else f"expires {console.local_second(at)}"
     console.note(f"link {made.link.link_id} {end}")
     if not made.is_whole:
         console.note("put the server's address before it; FILESERVE_PUBLIC_URL would do that")
@@ -71,18 +72,19 @@ def made_lines(made: Made, *, is_json: bool) -> Iterator[str]:
         console.note(
             f"{host} is this machine alone; FILESERVE_PUBLIC_URL tells the address for others"
         )
+    return made.url
 
 
-def list_lines(
-    records: Sequence[LinkRecord], used: Sequence[int], now: float, *, is_json: bool
-) -> Iterator[str]:
-    """A line for each link, the oldest first; used are their deliveries so far."""
-    pairs = [*zip(records, used, strict=True)]
-    if is_json:
-        yield json.dumps([_members(record, count, now) for record, count in pairs], indent=2)
-    elif pairs:
+def list_json(used: Sequence[Used], now: float) -> Iterator[str]:
+    """The links, the oldest first, for programs."""
+    yield json.dumps([_members(record, count, now) for record, count in used], indent=2)
+
+
+def list_lines(used: Sequence[Used], now: float) -> Iterator[str]:
+    """A line for each link, the oldest first, below a head; a remark where there is none."""
+    if used:
         head = ("ID", "OPENS", "STATE", "DELIVERIES", "TERMS")
-        rows = [head, *(_row(record, count, now) for record, count in pairs)]
+        rows = [head, *(_row(record, count, now) for record, count in used)]
         yield from (line.rstrip() for line in console.columns(rows))
     else:
         console.note("no links were made here; 'fileserve link PATH' makes one")
@@ -118,7 +120,9 @@ def _state(record: LinkRecord, used: int, now: float) -> str:
         return "expired"
     if record.downloads is not None and used >= record.downloads:
         return "used up"
-    return "open" if record.expires_at is None else f"until {_local(record.expires_at)}"
+    return (
+        "open" if record.expires_at is None else f"until {console.local_second(record.expires_at)}"
+    )
 
 
 def _terms(record: LinkRecord) -> str:
@@ -139,20 +143,12 @@ def _members(record: LinkRecord, used: int, now: float) -> dict[str, str | int |
         "key": record.key_id,
         "path": None if record.path is None else _opens(record),
         "state": "open" if (state := _state(record, used, now)).startswith("until") else state,
-        "created": _time(record.created_at),
-        "expires": _time(record.expires_at),
-        "revoked": _time(record.revoked_at),
+        "created": console.utc_second(record.created_at),
+        "expires": console.utc_second(record.expires_at),
+        "revoked": console.utc_second(record.revoked_at),
         "downloads": record.downloads,
         "deliveries": used,
         "rate": record.rate,
         "address": record.address,
         "attachment": record.is_attachment,
     }
-
-
-def _time(moment: int | None) -> str | None:
-    return None if moment is None else console.utc_time(moment * _NS)
-
-
-def _local(moment: int) -> str:
-    return console.local_time(moment * _NS)

@@ -12,8 +12,8 @@ from typer.core import TyperGroup
 
 from fileserve import console, exits
 from fileserve.commands import link_reports
+from fileserve.commands.options import AsJson, RootOption, end_of, opened_root_of, settings_for
 from storage import errors, library
-from storage.beneath import Symlinks
 from storage.library import Kind
 from storage.names import parse_served_path
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from fileserve.access.links import Link
     from fileserve.settings import Settings
 
-NEVER = "never"
 _ID_BYTES = 6
 _LINK_ID = re.compile(r"[0-9a-z]{4,32}")
 _TOKEN_IN_URL = re.compile(r"/-/s/([^/\s]+)")
@@ -65,13 +64,9 @@ Attachment = Annotated[bool, typer.Option(
     "--attachment", help="Browsers save the file instead of showing it.")]
 Qr = Annotated[bool | None, typer.Option(
     "--qr/--no-qr", show_default="on a terminal", help="Print it as a QR code, too.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 LinkId = Annotated[str, typer.Argument(metavar="ID", help="The link's id, or the link itself.")]
 ForgetOld = Annotated[bool, typer.Option(
     "--forget-old", help="Forget the old keys: every link made until now ends.")]
-RootOption = Annotated[str | None, typer.Option(
-    "--root", metavar="FOLDER", show_default=False,
-    help="The served folder; else FILESERVE_ROOT or fileserve.toml tells.")]
 # fmt: on
 
 
@@ -94,13 +89,13 @@ def create(
 
     if bind_ip and address is not None:
         raise exits.UsageRefused("--bind-ip and --address exclude each other")
-    settings, now = _settings(root), int(time.time())
+    settings, now = settings_for(root), int(time.time())
     segments, kind = _target(settings, path)
     link = Link(
         link_id=secrets.token_hex(_ID_BYTES),
         segments=segments,
         is_folder=kind is Kind.FOLDER,
-        expires_at=_end(expires, now),
+        expires_at=end_of(expires, now),
         downloads=downloads,
         rate=_rate(rate),
         address=_address(address),
@@ -111,8 +106,7 @@ def create(
     _remember(settings, link, key_id, now)
     made = link_reports.Made(link, _base_url(settings), signed_path(link, key_id, secret))
     is_drawn = (sys.stdout.isatty() and not as_json) if qr is None else qr
-    for line in link_reports.made_lines(made, is_json=as_json):
-        console.say(line)
+    console.say(link_reports.made_json(made) if as_json else link_reports.made_line(made))
     if is_drawn and made.is_whole:
         console.say(link_reports.drawn(made.url))
 
@@ -122,10 +116,11 @@ def list_links(*, as_json: AsJson = False, root: RootOption = None) -> None:
     """List the links that were made here: what they open, how often they were used."""
     from fileserve.commands.catalogs import existing_catalog  # noqa: PLC0415
 
-    with existing_catalog(_settings(root)) as catalog:
+    with existing_catalog(settings_for(root)) as catalog:
         records = [] if catalog is None else catalog.links()
         used = [] if catalog is None else [catalog.deliveries(each.link_id) for each in records]
-    for line in link_reports.list_lines(records, used, time.time(), is_json=as_json):
+    form = link_reports.list_json if as_json else link_reports.list_lines
+    for line in form([*zip(records, used, strict=True)], time.time()):
         console.say(line)
 
 
@@ -135,7 +130,7 @@ def revoke(*, link_id: LinkId, root: RootOption = None) -> None:
     from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415
 
     found, now = _link_id(link_id), int(time.time())
-    with opened_catalog(_settings(root)) as catalog:
+    with opened_catalog(settings_for(root)) as catalog:
         is_known = any(record.link_id == found for record in catalog.links())
         catalog.revoke_link(found, now)
         catalog.note_event(now, console.person(), "link revoked", detail=found)
@@ -150,7 +145,7 @@ def rotate(*, forget_old: ForgetOld = False, root: RootOption = None) -> None:
     from fileserve.access import keys  # noqa: PLC0415
     from fileserve.state import made_state_folder  # noqa: PLC0415
 
-    folder = made_state_folder(_settings(root))
+    folder = made_state_folder(settings_for(root))
     new = keys.rotate_key(folder, keys.Purpose.LINK)
     old = [key_id for key_id in keys.read_keys(folder).all_for(keys.Purpose.LINK)
            if key_id != new.key_id]  # fmt: skip
@@ -159,12 +154,6 @@ def rotate(*, forget_old: ForgetOld = False, root: RootOption = None) -> None:
         if forget_old:
             keys.remove_key(folder, keys.Purpose.LINK, key_id)
         console.say(f"key {key_id} {'is forgotten' if forget_old else 'goes on for old ones'}")
-
-
-def _settings(root: str | None) -> "Settings":
-    from fileserve.setting_layers import load_settings  # noqa: PLC0415
-
-    return load_settings({"root": root})
 
 
 def _base_url(settings: "Settings") -> str:
@@ -176,7 +165,7 @@ def _base_url(settings: "Settings") -> str:
 def _target(settings: "Settings", path: str) -> tuple[tuple[bytes, ...], Kind]:
     """What PATH means; raises NotFound for what clients could not get anyway."""
     name = parse_served_path(path)
-    with library.opened_root(settings.root, Symlinks(settings.symlinks)) as root:
+    with opened_root_of(settings) as root:
         item = library.look(root, name)
     is_shown = settings.hidden or not name.is_hidden
     if not is_shown or item.kind not in (Kind.FILE, Kind.FOLDER):
@@ -203,17 +192,6 @@ def _remember(settings: "Settings", link: "Link", key_id: str, now: int) -> None
             catalog.note_event(now, console.person(), "link created", record.path, link.link_id)
     except errors.CatalogUnavailable as error:
         console.note(f"{error}; the link works, but 'fileserve link list' will not show it")
-
-
-def _end(expires: str, now: int) -> int | None:
-    from fileserve.quantities import parse_duration  # noqa: PLC0415
-
-    if expires == NEVER:
-        return None
-    try:
-        return now + parse_duration(expires)
-    except ValueError as error:
-        raise exits.UsageRefused(f"--expires {expires!r} {error}, or 'never'") from error
 
 
 def _rate(rate: str | None) -> int | None:

@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from fileserve import console, exits
+from fileserve.commands.options import (
+    NEVER,
+    AsJson,
+    RootOption,
+    end_of,
+    opened_root_of,
+    settings_for,
+)
 from storage import errors, library
-from storage.beneath import Symlinks
 from storage.catalog_records import TokenRecord
 from storage.names import Name, parse_served_path, printable
 
@@ -23,12 +30,8 @@ ScopeOption = Annotated[Literal["read", "write", "admin"], typer.Option(
     "--scope", help="What its holder may; each scope includes the ones before.")]
 PathOption = Annotated[str, typer.Option(
     "--path", metavar="PATH", help="Only at and below this path.")]
-Expires = Annotated[str | None, typer.Option(
-    "--expires", metavar="SPAN", help="Until then: 30d, 12h, 2w.", show_default="never")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-RootOption = Annotated[str | None, typer.Option(
-    "--root", metavar="FOLDER", show_default=False,
-    help="The served folder; else FILESERVE_ROOT or fileserve.toml tells.")]
+Expires = Annotated[str, typer.Option(
+    "--expires", metavar="SPAN", help="Until then: 30d, 12h, 2w; or 'never'.")]
 # fmt: on
 
 
@@ -38,7 +41,7 @@ def create(
     name: TokenName,
     scope: ScopeOption = "read",
     path: PathOption = ".",
-    expires: Expires = None,
+    expires: Expires = NEVER,
     root: RootOption = None,
 ) -> None:
     """Make a token and print its secret, this once: only a hash of it is kept."""
@@ -51,10 +54,9 @@ def create(
         )
     place = _place(path)
     now, secret = int(time.time()), new_secret()
-    expires_at = None if expires is None else now + _span(expires)
-    hashed, below = hash_of(secret.encode("ascii")), b"/".join(place.segments)
-    record = TokenRecord(name, hashed, scope, below, now, expires_at)
-    settings = _settings(root)
+    hashed, below = hash_of(secret.encode("ascii")), place.path
+    record = TokenRecord(name, hashed, scope, below, now, end_of(expires, now))
+    settings = settings_for(root)
     _look_at(place, settings)
     _put(settings, record)
     console.say(secret)
@@ -68,7 +70,7 @@ def list_tokens(*, as_json: AsJson = False, root: RootOption = None) -> None:
     """List all tokens, without their secrets."""
     from fileserve.commands.catalogs import existing_catalog  # noqa: PLC0415
 
-    with existing_catalog(_settings(root)) as catalog:
+    with existing_catalog(settings_for(root)) as catalog:
         records = [] if catalog is None else catalog.tokens()
     if as_json:
         console.say(json.dumps([_members(record) for record in records], indent=2))
@@ -86,7 +88,7 @@ def revoke(*, name: TokenName, root: RootOption = None) -> None:
     from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415
 
     now = int(time.time())
-    with opened_catalog(_settings(root)) as catalog:
+    with opened_catalog(settings_for(root)) as catalog:
         catalog.revoke_token(name, now)
         catalog.note_event(now, console.person(), "token revoked", detail=name)
     console.say(f"revoked {name}; running servers know it within two seconds")
@@ -101,7 +103,7 @@ def _place(path: str) -> Name:
 
 def _look_at(place: Name, settings: "Settings") -> None:
     """Raises StorageError without a served folder; a path that is not there may come later."""
-    with library.opened_root(settings.root, Symlinks(settings.symlinks)) as top_folder:
+    with opened_root_of(settings) as top_folder:
         try:
             library.look(top_folder, place)
         except errors.NotFound:
@@ -118,28 +120,12 @@ def _put(settings: "Settings", record: TokenRecord) -> None:
         catalog.note_event(now, who, "token created", record.path, detail)
 
 
-def _settings(root: str | None) -> "Settings":
-    from fileserve.setting_layers import load_settings  # noqa: PLC0415
-
-    return load_settings({"root": root})
-
-
-def _span(text: str) -> int:
-    from fileserve.quantities import parse_duration  # noqa: PLC0415
-
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise exits.UsageRefused(f"--expires {error}") from None
-    if seconds == 0:
-        raise exits.UsageRefused("--expires 0 would be a token that nobody can use")
-    return seconds
-
-
 def _in_words(record: TokenRecord) -> str:
     deeds = {"read": "read", "write": "read and write", "admin": "read, write and administer"}
     place = f"at and below {printable(record.path)}" if record.path else "everything"
-    until = f" until {_time(record.expires_at)}" if record.expires_at is not None else ""
+    until = (
+        f" until {console.local_second(record.expires_at)}" if record.expires_at is not None else ""
+    )
     return f"{deeds[record.scope]} {place}{until}"
 
 
@@ -148,19 +134,19 @@ def _row(record: TokenRecord) -> tuple[str, ...]:
         record.name,
         record.scope,
         printable(record.path) or "/",
-        _time(record.created_at),
-        "never" if record.last_used_at is None else _time(record.last_used_at),
+        console.local_second(record.created_at),
+        "never" if record.last_used_at is None else console.local_second(record.last_used_at),
         _state(record),
     )
 
 
 def _state(record: TokenRecord) -> str:
     if record.revoked_at is not None:
-        return f"revoked {_time(record.revoked_at)}"
+        return f"revoked {console.local_second(record.revoked_at)}"
     if record.expires_at is None:
         return "valid"
     word = "expired" if record.expires_at <= time.time() else "valid until"
-    return f"{word} {_time(record.expires_at)}"
+    return f"{word} {console.local_second(record.expires_at)}"
 
 
 def _members(record: TokenRecord) -> dict[str, str | None]:
@@ -168,16 +154,8 @@ def _members(record: TokenRecord) -> dict[str, str | None]:
         "name": record.name,
         "scope": record.scope,
         "path": printable(record.path) or "/",
-        "created": _utc(record.created_at),
-        "expires": _utc(record.expires_at),
-        "revoked": _utc(record.revoked_at),
-        "last_used": _utc(record.last_used_at),
+        "created": console.utc_second(record.created_at),
+        "expires": console.utc_second(record.expires_at),
+        "revoked": console.utc_second(record.revoked_at),
+        "last_used": console.utc_second(record.last_used_at),
     }
-
-
-def _time(seconds: int) -> str:
-    return console.local_time(seconds * 1_000_000_000)
-
-
-def _utc(seconds: int | None) -> str | None:
-    return None if seconds is None else console.utc_time(seconds * 1_000_000_000)

@@ -93,6 +93,7 @@ class DirectExchange:
     )
 
     has_whole_request = True
+    has_peer_ended = False
     incoming_bytes = 0
 
     def __init__(

@@ -29,6 +29,10 @@ class Connection(Protocol):
     @property
     def writer(self) -> Writer: ...
 
+    @property
+    def has_peer_ended(self) -> bool:
+        """Whether the client sends nothing more; most that say so have left."""
+
     def default_fields(self) -> bytes:
         """Return the encoded fields that every response carries, Date among them."""
 
@@ -83,6 +87,11 @@ class Exchange:
         if self._final_body_bytes is not None:
             return self._final_body_bytes
         return 0 if self._stream is None else self._stream.content_bytes_sent
+
+    @property
+    def has_peer_ended(self) -> bool:
+        """Whether the client has left, or at least ended its sending."""
+        return self._connection.has_peer_ended
 
     # What the protocol calls
 

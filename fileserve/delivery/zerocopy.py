@@ -87,7 +87,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._backlog_start = 0
         self._dropped_bytes = 0
         self._is_reading_paused = False
-        self._has_peer_ended = False
+        self.has_peer_ended = False
         self._refuses_input = False
         self._is_draining = False
         self._received_bytes = 0
@@ -152,7 +152,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         """Keep the connection for the answer when the client only ended its sending."""
         if self._is_tls:
             return None
-        self._has_peer_ended = True
+        self.has_peer_ended = True
         arriving = self._arriving
         is_whole = arriving is not None and arriving.has_whole_request
         return self._watch.stage is Stage.RESPONDING and is_whole
@@ -354,7 +354,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         elif self._backlog:
             self._enter(Stage.READING_HEAD)
             self._resume_parsing()
-        elif self._has_peer_ended:
+        elif self.has_peer_ended:
             self._close()
         else:
             is_open = self._parser.is_head_open
@@ -379,7 +379,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         may_send_more = self._refuses_input or self._backlog or not exchange.has_whole_request
         self._waiting.clear()
         self._forget_backlog()
-        if self._has_peer_ended or self._is_tls or not may_send_more:
+        if self.has_peer_ended or self._is_tls or not may_send_more:
             self._close()
             return
         self._enter(Stage.LINGERING)
@@ -411,7 +411,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         if not self._is_reading_paused or is_behind or self._transport.is_closing():
             return
         self._is_reading_paused = False
-        if not self._has_peer_ended:
+        if not self.has_peer_ended:
             self._transport.resume_reading()
 
     # Time

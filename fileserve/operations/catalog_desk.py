@@ -32,6 +32,8 @@ POLL_SECONDS = 1.0
 # How often to look for a catalog that is not there, or did not open.
 SEARCH_SECONDS = 3.0
 _QUEUED = 10_000
+# A tenth of a second of changes.
+_BEHIND = 100
 _START_SECONDS = 10.0
 _CLOSE_SECONDS = 3.0
 
@@ -57,7 +59,7 @@ class CatalogPlace:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    work: "Callable[[Catalog], None]"
+    work: "Callable[[Catalog], object]"
     refuse: Callable[[StorageError], object]
 
 
@@ -94,6 +96,11 @@ class CatalogDesk:
     def is_open(self) -> bool:
         """Whether there is a catalog that answers; to submit or ask would make one at need."""
         return self._catalog is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether those who wait for an answer would wait for what is added now, too."""
+        return self._queue.qsize() >= _BEHIND
 
     async def start(self) -> None:
         """Begin, after the fork of a worker; returns with the first snapshot or soon without."""
@@ -143,12 +150,8 @@ class CatalogDesk:
 
         With the catalog gone or too much to do it is dropped, which is logged once.
         """
-
-        def work(catalog: "Catalog") -> None:
-            deed(catalog)
-
         try:
-            self._enqueue(_Task(work, self._fell_ill))
+            self._enqueue(_Task(deed, self._fell_ill))
         except CatalogUnavailable as error:
             self._fell_ill(error)
 

@@ -23,6 +23,10 @@ class Exchange(Protocol):
     def end_cause(self) -> EndCause | None:
         """How the response ended; None while it has not."""
 
+    @property
+    def has_peer_ended(self) -> bool:
+        """Whether the client ended its sending, as those do who leave."""
+
 
 class Transfer:
     """One response, from the first line of its request to its end.
@@ -87,6 +91,14 @@ class Transfer:
         """Bytes of content really sent so far, or given to a server that does not tell."""
         exchange = self.exchange
         return self._counted_bytes if exchange is None else exchange.body_bytes_sent
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the client seems to be gone: it ended its sending, or the connection."""
+        exchange = self.exchange
+        if exchange is None:
+            return False
+        return exchange.has_peer_ended or exchange.end_cause is not None
 
     @property
     def seconds(self) -> float:

@@ -9,10 +9,11 @@ from fileserve.access.asking import path_below
 from fileserve.access.visit import visit_of
 from fileserve.http.destination import destination_path, hosts_of
 from fileserve.http.preconditions import ChangeVerdict
+from fileserve.http.query import first_values
 from fileserve.operations.catalog_desk import CatalogDesk
 from fileserve.problems import problem, problem_of_change, send_problem
 from fileserve.settings import Settings
-from fileserve.site.changing import (
+from fileserve.site.change_requests import (
     FAILED,
     field_of,
     judge,
@@ -33,7 +34,7 @@ from storage.landing import NEW, Claim
 from storage.library import Scope as Depth
 from storage.local import LocalStorage
 from storage.names import Name, RequestedPath, parse_request_path
-from storage.uploads import Uploads as ResumableUploads
+from storage.uploads import ResumableUploads
 from storage.writing import Writing
 
 # Uploads with which nobody goes on are looked for so often.
@@ -111,7 +112,7 @@ class Changes:
         name = requested.name
         require_write(scope, name)
         expected = await self._expected(requested, scope)
-        is_recursive = b"recursive" in scope["query_string"].split(b"&")
+        is_recursive = "recursive" in first_values(scope["query_string"])
         depth = Depth.TREE if is_recursive else Depth.ENTRY
         await self.writing.remove(name, depth, expected)
         self.records.removed(visit_of(scope), name)

@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
 
 from fileserve.delivery.plan import Field
 from fileserve.http.fields import merged
-from fileserve.http.query import first_parameters
+from fileserve.http.query import first_values
 from fileserve.settings import Settings
 from fileserve.site.archive_plans import ArchiveLimits
 from fileserve.site.archives import send_archive
@@ -45,7 +44,7 @@ class Extras:
         self, scope: Scope, receive: Receive, send: Send, name: Name, fields: Sequence[Field]
     ) -> bool:
         """Answer a query for something made of a folder; False when it asks for nothing such."""
-        asked = _first_values(scope["query_string"])
+        asked = first_values(scope["query_string"])
         if "qr" in asked:
             path = name.url_path.rstrip("/") + "/"
             await send_qr(scope, send, path, self._sources.public_url, fields)
@@ -73,7 +72,7 @@ class Extras:
 
         blob is the file, open, and stays the caller's.
         """
-        asked = _first_values(scope["query_string"])
+        asked = first_values(scope["query_string"])
         storage = self._storage
         if "qr" in asked:
             await send_qr(scope, send, name.url_path, self._sources.public_url, fields)
@@ -92,12 +91,3 @@ class Extras:
         else:
             return False
         return True
-
-
-def _first_values(query: bytes) -> dict[str, str]:
-    """The first value of each parameter, '' where it has none."""
-    values: dict[str, str] = {}
-    text = first_parameters(query).decode("latin-1")
-    for key, value in parse_qsl(text, keep_blank_values=True):
-        values.setdefault(key, value)
-    return values

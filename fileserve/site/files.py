@@ -1,7 +1,6 @@
 """What a URL of a file means: the plain ASGI application that everything but /-/ goes to."""
 
 import time
-import urllib.parse
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -10,6 +9,7 @@ from operator import itemgetter
 
 from starlette.types import Receive, Scope, Send
 
+from fileserve.access.asking import path_below
 from fileserve.access.visit import visit_of
 from fileserve.delivery.plan import (
     Description,
@@ -26,6 +26,7 @@ from fileserve.delivery.transfer import transfer
 from fileserve.http.digest_fields import digest_field, wants_sha256
 from fileserve.http.disposition import Disposition, content_disposition
 from fileserve.http.media_types import is_active, media_type
+from fileserve.http.query import first_values
 from fileserve.http.validators import Validators, last_modified, strong_entity_tag
 from fileserve.operations.catalog_desk import CatalogDesk
 from fileserve.problems import Problem, problem, problem_for, send_problem
@@ -91,7 +92,7 @@ class FileSite:
             await self._send_no_content(scope, send)
             return
         try:
-            requested = parse_request_path(_raw_path(scope))
+            requested = parse_request_path(path_below(scope))
             try:
                 blob = await self._storage.open(requested.name)
             except IsFolder:
@@ -277,22 +278,12 @@ def _cache_control(settings: Settings) -> str:
     return ", ".join(["private", *kept])
 
 
-def _raw_path(scope: Scope) -> bytes:
-    """Return the path below this application as it came; servers may leave raw_path out."""
-    raw_path = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
-    root_path = scope.get("root_path", "").encode()
-    return bytes(raw_path.removeprefix(root_path) or b"/")
-
-
 def _disposition(scope: Scope) -> str:
     link = visit_of(scope).link
     if link is not None and link.is_attachment:
         return _ATTACHMENT
     query: bytes = scope["query_string"]
-    if not query:
-        return _INLINE
-    keys = [parameter.partition(b"=")[0] for parameter in query.split(b"&")]
-    return _ATTACHMENT if b"download" in keys else _INLINE
+    return _ATTACHMENT if query and "download" in first_values(query) else _INLINE
 
 
 @lru_cache(maxsize=1024)

@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from urllib.parse import parse_qs
 
 from fileserve.http.accept import preferred
 from fileserve.http.disposition import Disposition
-from fileserve.http.query import first_parameters
+from fileserve.http.query import first_values
 from fileserve.problems import Problem, problem
 from fileserve.site.server_sent_events import EVENT_STREAM, Position, parse_position
 
@@ -54,9 +53,7 @@ def parse_follow_request(
     The field Last-Event-ID counts more than the parameter: a browser that connects again asks
     for the same URL.  One that is not ours is ignored, as if it were absent.
     """
-    text = first_parameters(query_string).decode("latin-1")
-    query = parse_qs(text, keep_blank_values=True)
-    first = {key: values[0] for key, values in query.items()}
+    first = first_values(query_string)
     start = _parse_start(first)
     if start is None:
         return problem(400, "'from' or 'tail', not both, is a number of bytes.")

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 from fileserve.access.visit import visit_of
 from fileserve.http.accept import preferred
 from fileserve.problems import Problem, problem, problem_of_change
-from fileserve.site.changing import (
+from fileserve.site.change_requests import (
     Arrived,
     content_length_of,
     described,

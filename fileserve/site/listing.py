@@ -10,15 +10,12 @@ import hashlib
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
-    Callable,
     Iterable,
     Iterator,
-    Mapping,
     Sequence,
 )
 from contextlib import aclosing
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from starlette.types import Receive, Scope, Send
 
@@ -28,7 +25,7 @@ from fileserve.http.fields import merged
 from fileserve.http.preconditions import Verdict, evaluate_undated
 from fileserve.http.validators import EntityTag
 from fileserve.problems import Field, Problem, problem, problem_for
-from fileserve.site.listing_entries import ListingForm, Notice, Shown
+from fileserve.site.listing_entries import ListingForm, Notice
 from fileserve.site.listing_json import JsonListing
 from fileserve.site.listing_page import PageListing
 from fileserve.site.listing_query import Form, ListingQuery, QueryRefused, parse_listing_query
@@ -47,13 +44,6 @@ from storage.names import Name
 # About 0.6 ms of making rows: as long as other transfers wait for each listing that is made.
 _ROWS_PER_PIECE = 100
 _TAG_BYTES = 16
-# The others are made by themselves: they need more.
-_FORMS: Mapping[Form, Callable[[Name, str, Shown], ListingForm]] = MappingProxyType(
-    {
-        Form.CSV: CsvListing,
-        Form.TEXT: TextListing,
-    }
-)
 _CONTROL: tuple[Field, ...] = ((b"cache-control", b"no-cache"), (b"vary", b"Accept"))
 _ROWS_POLICY = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _LIMITS = SearchLimits()
@@ -110,7 +100,10 @@ def _form_of(
             return JsonListing(name, root_path, asked.shown, sha256_of)
         case Form.NDJSON:
             return NdjsonListing(name, root_path, asked.shown, sha256_of)
-    return _FORMS[asked.form](name, root_path, asked.shown)
+        case Form.CSV:
+            return CsvListing(name, root_path, asked.shown)
+        case Form.TEXT:
+            return TextListing(name, root_path, asked.shown)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """From the content of a request to a file on its way in: one piece is written, one received."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from functools import partial
 
@@ -9,12 +10,25 @@ from starlette.types import Receive
 from fileserve.problems import Problem, problem
 from storage.digests import Buffer
 from storage.errors import StorageError
-from storage.incoming import Incoming
+from storage.incoming import Incoming, UploadEnded
 
+_log = logging.getLogger("fileserve.error")
 # Long pieces cost few changes of threads; all that is held for uploads together has a bound.
 _PIECE_BYTES = 1 << 20
 _SHORTEST_PIECE_BYTES = 64 << 10
 _HELD_BYTES = 64 << 20
+
+
+class Underway:
+    """How many requests bring bytes now, in this process: all of them share one bound."""
+
+    count = 0
+
+    @classmethod
+    def piece_bytes(cls) -> int:
+        """How much one of them may gather; as much again is being written."""
+        share = _HELD_BYTES // (2 * max(cls.count, 1))
+        return max(_SHORTEST_PIECE_BYTES, min(_PIECE_BYTES, share))
 
 
 class ClientGone(Exception):  # noqa: N818 - an outcome: nobody waits for an answer
@@ -47,8 +61,6 @@ class Pipe:
     Takes ownership of incoming: close() ends it, whatever became of it.  limit: the most bytes.
     """
 
-    _open = 0
-
     def __init__(self, incoming: Incoming, limit: int | None) -> None:
         self.incoming = incoming
         self.length = 0
@@ -56,7 +68,7 @@ class Pipe:
         self._held: list[Buffer] = []
         self._held_bytes = 0
         self._writing: asyncio.Task[None] | None = None
-        Pipe._open += 1
+        Underway.count += 1
 
     async def put(self, piece: Buffer) -> None:
         """Add bytes; raises Declined beyond the limit, NoSpace and other StorageErrors."""
@@ -65,7 +77,7 @@ class Pipe:
             raise Declined(too_large(self._limit))
         self._held.append(piece)
         self._held_bytes += len(piece)
-        if self._held_bytes >= max(_SHORTEST_PIECE_BYTES, min(_PIECE_BYTES, _share())):
+        if self._held_bytes >= Underway.piece_bytes():
             await self._pass_on()
 
     async def flush(self) -> None:
@@ -75,9 +87,9 @@ class Pipe:
 
     def close(self) -> None:
         """Give up what is not committed; a thread that still writes goes first."""
-        Pipe._open -= 1
+        Underway.count -= 1
         if self._writing is not None:
-            self._writing.add_done_callback(_forget)
+            self._writing.add_done_callback(_log_fault)
         pool = self.incoming.pool
         pool.executor.dispose(self.incoming.abort)
 
@@ -99,12 +111,8 @@ def too_large(limit: int) -> Problem:
     return problem(413, f"At most {limit} bytes are taken here.")
 
 
-def _share() -> int:
-    # One piece is received while another is written.
-    return _HELD_BYTES // (2 * max(Pipe._open, 1))
-
-
-def _forget(writing: asyncio.Task[None]) -> None:
-    """What went wrong with a piece that nobody waits for any more is nobody's concern."""
-    if not writing.cancelled() and isinstance(writing.exception(), StorageError):
-        return
+def _log_fault(writing: asyncio.Task[None]) -> None:
+    """A piece that nobody waits for any more: what the disk said of it is nobody's concern."""
+    error = None if writing.cancelled() else writing.exception()
+    if error is not None and not isinstance(error, StorageError | UploadEnded):
+        _log.error("a piece of an upload was not written", exc_info=error)

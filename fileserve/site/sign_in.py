@@ -4,7 +4,6 @@ import re
 import time
 from dataclasses import replace
 from http import HTTPStatus
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,8 +16,8 @@ from fileserve.access.sessions import SESSION_SECONDS, session_cookie, session_v
 from fileserve.access.tokens import KnownToken
 from fileserve.access.visit import Visit
 from fileserve.http.accept import preferred
-from fileserve.http.query import first_parameters
-from fileserve.problems import Field, Problem, problem, render_problem, send_problem
+from fileserve.http.query import first_values
+from fileserve.problems import Field, Problem, problem, problem_response, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
 from fileserve.site.pages import PAGE_POLICY, template
@@ -81,10 +80,10 @@ class SignIn:
         """Exchange a token for a session, and go on to where somebody wanted to go."""
         asked = asked_in(request.scope)
         if not self._gate.is_own(asked):
-            return _problem_page(request, problem(403, "This came from a page of another site."))
+            return problem_response(request, problem(403, "This came from a page of another site."))
         form = await _form_of(request)
         if form is None:
-            return _problem_page(request, problem(413, "A login form is not that long."))
+            return problem_response(request, problem(413, "A login form is not that long."))
         goal = form.get("next", "")
         token = self._gate.token_of_secret(form.get("token", "").strip().encode("utf-8"))
         if token is None:
@@ -95,7 +94,7 @@ class SignIn:
     async def leave(self, request: Request) -> Response:
         """End the session of this browser."""
         if not self._gate.is_own(asked_in(request.scope)):
-            return _problem_page(request, problem(403, "This came from a page of another site."))
+            return problem_response(request, problem(403, "This came from a page of another site."))
         line = _line(request.scope, self._settings)
         response = _see_other(request.scope.get("root_path", "") + LOGIN_PATH)
         response.raw_headers.append((b"set-cookie", session_cookie(line, "", 0)))
@@ -198,17 +197,9 @@ async def _form_of(request: Request) -> dict[str, str] | None:
         content += chunk
         if len(content) > _MAX_FORM_BYTES:
             return None
-    fields = parse_qs(first_parameters(bytes(content)).decode("latin-1"))
-    return {key: values[0] for key, values in fields.items()}
+    return first_values(bytes(content))
 
 
 def _see_other(location: str) -> Response:
     fields = {"Location": location, "Cache-Control": "no-store"}
     return Response(status_code=HTTPStatus.SEE_OTHER, headers=fields)
-
-
-def _problem_page(request: Request, refusal: Problem) -> Response:
-    rendered = render_problem(refusal, request.headers.get("accept"))
-    response = Response(rendered.content, rendered.status)
-    response.raw_headers = rendered.fields
-    return response

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from starlette.types import Receive, Scope, Send
 
+from fileserve.access.asking import path_below
 from fileserve.access.visit import visit_of
 from fileserve.http.tus import (
     Continuation,
@@ -19,7 +20,7 @@ from fileserve.http.tus import (
     tus_fields,
 )
 from fileserve.problems import Problem, problem_of_change, send_problem
-from fileserve.site.changing import require_plain_content
+from fileserve.site.change_requests import require_plain_content
 from fileserve.site.receiving import ClientGone, Declined
 from fileserve.site.tus_answers import (
     TUS_RESUMABLE,
@@ -217,9 +218,7 @@ def is_tus(scope: Scope) -> bool:
 
 def _upload_id(scope: Scope) -> str:
     """What comes after /-/uploads/ in the path as it came; nothing for the collection."""
-    path: bytes = scope.get("raw_path") or scope["path"].encode()
-    path = path.removeprefix(scope.get("root_path", "").encode())
-    return path.decode("latin-1").removeprefix(UPLOADS_PATH.rstrip("/")).strip("/")
+    return path_below(scope).decode("latin-1").removeprefix(UPLOADS_PATH.rstrip("/")).strip("/")
 
 
 async def _send(answer: Answer, send: Send) -> None:

@@ -9,13 +9,9 @@ from enum import Enum
 from starlette.types import Message, Receive
 
 from fileserve.http.tus import Checksum
+from fileserve.site.receiving import Underway
 from storage.uploads import Upload
 
-# So much is written and hashed in one go, while the next is received; all that is held for
-# uploads together has a bound.
-_STEP_BYTES = 1 << 20
-_SHORTEST_STEP_BYTES = 64 << 10
-_HELD_BYTES = 64 << 20
 _LOOK_SECONDS = 1.0
 
 
@@ -82,22 +78,10 @@ async def _receive(
     return Ending.COMPLETE
 
 
-class _Underway:
-    """How many requests bring bytes now, in this process."""
-
-    count = 0
-
-    @classmethod
-    def step_bytes(cls) -> int:
-        """How much one of them may gather; as much again is being written."""
-        share = _HELD_BYTES // (2 * max(cls.count, 1))
-        return max(_SHORTEST_STEP_BYTES, min(_STEP_BYTES, share))
-
-
 async def _steps(upload: Upload, receive: Receive) -> AsyncGenerator[list[bytes] | Ending, None]:
     """The content in lists of about 1 MiB; an Ending at last where it did not come whole."""
     pieces: list[bytes] = []
-    _Underway.count += 1
+    Underway.count += 1
     receiving = asyncio.ensure_future(receive())
     try:
         while True:
@@ -112,11 +96,11 @@ async def _steps(upload: Upload, receive: Receive) -> AsyncGenerator[list[bytes]
                 return
             # While these are written the next are on their way.
             receiving = asyncio.ensure_future(receive())
-            if sum(map(len, pieces)) >= _Underway.step_bytes():
+            if sum(map(len, pieces)) >= Underway.piece_bytes():
                 yield pieces
                 pieces = []
     finally:
-        _Underway.count -= 1
+        Underway.count -= 1
         receiving.cancel()
 
 

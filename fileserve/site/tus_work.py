@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope
 from fileserve.access.visit import Visit, visit_of
 from fileserve.http.tus import CHECKSUM_MISMATCH, Checksum, Refused
 from fileserve.problems import Field
-from fileserve.site.changing import Arrived, content_length_of, fields_of, require_size
+from fileserve.site.change_requests import Arrived, content_length_of, fields_of, require_size
 from fileserve.site.receiving import ClientGone, Declined
 from fileserve.site.tus_answers import tus_problem
 from fileserve.site.tus_receiving import Ending, receive_into
@@ -18,7 +18,7 @@ from storage.blob import Fingerprint
 from storage.errors import AlreadyExists, Changed, IsFolder, NotAFolder
 from storage.incoming import Arrival
 from storage.upload_sessions import Kind, Session
-from storage.uploads import Upload, Uploads
+from storage.uploads import ResumableUploads, Upload
 from storage.writing import Writing
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class TusWork:
     """limit: the most bytes of a file; expires_seconds: how long nobody may go on with one."""
 
     writing: Writing
-    uploads: Uploads
+    uploads: ResumableUploads
     records: WriteRecords
     limit: int | None
     expires_seconds: int

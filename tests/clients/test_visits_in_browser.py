@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,8 +72,8 @@ def log_in(page: "Page", secret: str) -> None:
     page.get_by_role("button", name="Log in").click()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("width", WIDTHS)
+# Each width once and both schemes: test_page_in_browser has all pairs of what these pages share.
+@pytest.mark.parametrize(("width", "scheme"), [*zip(WIDTHS, cycle(SCHEMES), strict=False)])
 def test_pages_for_visitors_fit_and_are_accessible(
     browser: "Browser", place: Place, width: int, scheme: str
 ) -> None:

@@ -121,6 +121,22 @@ def test_a_reader_of_a_paced_link_that_stops_is_cut_and_its_file_is_let_go(
         assert served.error_lines() == []
 
 
+def test_clients_of_a_slow_link_that_leave_let_their_files_go(
+    servers: Servers, state: Path
+) -> None:
+    path = path_of(state, replace(LINK, rate=1))
+    with servers.started(Delivery.UVLOOP, servers.root, state_dir=str(state)) as served:
+        for _ in range(20):
+            with served.connect() as client:
+                client.send(request(path))
+        deadline = time.monotonic() + 60
+        # The first one's turn ends after an hour.
+        while served.server.output.text().count("client-gone") < 20:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert served.error_lines() == []
+
+
 def test_the_token_is_judged_before_the_disk_is_touched(servers: Servers, state: Path) -> None:
     tampered = path_of(state, LINK).replace("wirelink", "wirelinx")
     with servers.started(Delivery.UVLOOP, servers.root, state_dir=str(state)) as served:

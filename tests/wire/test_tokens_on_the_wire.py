@@ -30,7 +30,7 @@ def secret(root: Path) -> str:
     return token_for(root, "read", "a", name="reader")
 
 
-@pytest.fixture(params=[(), ("--workers", "2"), ("--chunked", ".")], ids=str)
+@pytest.fixture(params=[("--workers", "2"), ("--chunked", ".")], ids=str)
 def server(root: Path, secret: str, request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     with running_server(root, "--private", *request.param) as server:
         yield server

@@ -1,6 +1,7 @@
 """Deliveries are counted by the catalog, for all processes, and without asking it too often."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -98,6 +99,40 @@ def test_parts_that_make_the_whole_complete_a_delivery(tmp_path: Path) -> None:
 
     with_processes(tmp_path, 1, use)
     assert counted(tmp_path, FILE) == 2
+
+
+def test_what_one_client_asks_for_does_not_fill_the_memory(tmp_path: Path) -> None:
+    link = replace(FOLDER, downloads=None)
+
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+        tracemalloc.start()
+        for number in range(2_000):
+            target = b"/?archive=zip&" + b"%d" % number + bytes(5_000)
+            for sent in (1, 9):
+                here.note_sent(link, b"me", target, sent, 10, NOW)
+            here.note_sent(link, b"me", target + b"partly", 1, 10, NOW)
+        kept, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        # 20 MB of targets were named.
+        assert kept < 1_000_000
+
+    with_processes(tmp_path, 1, use)
+
+
+def test_a_flood_by_one_link_does_not_keep_another_one_from_its_limit(tmp_path: Path) -> None:
+    flooded = replace(FILE, link_id="flooded", downloads=None)
+
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+        assert await here.claim(replace(FILE, downloads=1), b"me", b"/", WHOLE, NOW)
+        for number in range(2_000):
+            assert await here.claim(flooded, b"client-%d" % number, b"/", WHOLE, NOW)
+        # About a second of work would be before this.
+        assert here._desk._queue.qsize() <= 100
+        assert not await here.claim(replace(FILE, downloads=1), b"you", b"/", WHOLE, NOW)
+
+    with_processes(tmp_path, 1, use)
 
 
 def test_an_empty_file_is_complete_at_once(tmp_path: Path) -> None:

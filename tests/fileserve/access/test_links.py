@@ -8,11 +8,11 @@ from fileserve.access.links import (
     Link,
     genuine_link,
     parse_token,
-    plain_address,
     sign,
     signed_path,
     terms_text,
 )
+from fileserve.access.networks import plain_address
 
 KEY_ID = "3f9a1c02"
 SECRET = bytes(range(32))

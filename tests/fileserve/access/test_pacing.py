@@ -7,6 +7,7 @@ import pytest
 from starlette.types import Message
 
 from fileserve.access.pacing import Budget, Budgets, paced
+from fileserve.delivery.outcomes import TransferCut
 
 
 def test_all_who_share_a_budget_wait_for_each_other() -> None:
@@ -115,6 +116,30 @@ def test_two_connections_take_as_long_as_one_with_all_of_it() -> None:
 
     # 80,000 bytes in pieces of 20,000: the fourth begins 0.3 s after the first.
     assert asyncio.run(run()) >= 0.29
+
+
+def test_those_who_have_gone_take_nothing_and_do_not_wait_for_the_others() -> None:
+    got: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        got.append(message)
+
+    async def run() -> float:
+        budget = Budget(1_000)
+        budget.reserve(1_000, time.monotonic())
+        began = time.monotonic()
+        sends = [
+            paced(keep, budget, lambda: True)(_body(bytes(4000), more_body=False))
+            for _ in range(100)
+        ]
+        here = paced(keep, budget)(_body(b"x", more_body=False))
+        *cut, _ = await asyncio.gather(*sends, here, return_exceptions=True)
+        assert all(isinstance(each, TransferCut) for each in cut)
+        return time.monotonic() - began
+
+    # 4 s for each of them, if they had their turn.
+    assert 0.9 <= asyncio.run(run()) < 60
+    assert got == [_body(b"x", more_body=False)]
 
 
 def _body(body: bytes, *, more_body: bool) -> Message:
