@@ -1,5 +1,6 @@
 """Forms: each file streamed to the disk, under the name that was told, or refused with words."""
 
+import asyncio
 import os
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -170,6 +171,29 @@ def test_fields_that_mean_nothing_are_not_kept(root: Path) -> None:
     finally:
         tracemalloc.stop()
     assert answer.status_code == 201
+
+
+def test_a_form_of_tiny_parts_lets_others_have_their_turn() -> None:
+    async def wait_beside() -> int:
+        turns = 0
+
+        async def turn() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        turning = asyncio.create_task(turn())
+        reading = forms._slices(once(b"x" * 640_000))
+        async for piece in reading:
+            assert len(piece) <= 65_536
+        turning.cancel()
+        return turns
+
+    async def once(piece: bytes) -> AsyncIterator[bytes]:
+        yield piece
+
+    assert asyncio.run(wait_beside()) >= 9
 
 
 def test_a_form_has_so_many_files_at_most(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
