@@ -237,7 +237,7 @@ def test_a_session_that_ended_is_told_and_the_upload_can_go_on(
 
 
 def test_everything_goes_by_keyboard(page: "Page", folder: Path) -> None:
-    page.locator("#upload summary").focus()
+    page.locator("#upload.ready summary").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     with page.expect_file_chooser() as choosing:
