@@ -7,14 +7,12 @@ It is JSON: tokens with the hashes of their secrets, and the links that were rev
 import contextlib
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 
-from storage.catalog_engine import open_for_owner
 from storage.catalog_records import COPY_SUFFIX, LinkRecord, TokenRecord
 from storage.errors import CatalogUnavailable
+from storage.private_files import replace_for_owner
 
-_NEW_SUFFIX = ".new"
 _BYTES_FIELDS = frozenset({"secret_hash", "path"})
 
 
@@ -62,23 +60,7 @@ def _replace(path: str, content: bytes) -> None:
     with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
         if file.read() == content:
             return
-    new = path + _NEW_SUFFIX
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(new)
-    with open(open_for_owner(new), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(new, path)
-    _sync_folder(os.path.dirname(path))
-
-
-def _sync_folder(folder: str) -> None:
-    fd = os.open(folder or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    replace_for_owner(path, content)
 
 
 def _formatted(who_may: WhoMay) -> bytes:

@@ -19,6 +19,7 @@ from storage.errors import (
     StorageError,
 )
 from storage.names import printable
+from storage.private_files import open_for_owner
 
 _SQLITE = "sqlite:///"
 # How long one process waits for another one's change.
@@ -176,17 +177,3 @@ def _lock(fd: int) -> None:
 
 def _cannot_open(path: str, error: OSError) -> CatalogUnavailable:
     return CatalogUnavailable(f"catalog {printable(os.fsencode(path))}: {error.strerror}")
-
-
-def open_for_owner(path: str) -> int:
-    """The file at path, open for reading and writing; made for the owner of its folder only."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        folder = os.stat(os.path.dirname(path) or ".")
-        if os.geteuid() == 0 and os.fstat(fd).st_uid != folder.st_uid:
-            # `sudo fileserve ...` beside a service: its files stay the service's.
-            os.fchown(fd, folder.st_uid, folder.st_gid)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd

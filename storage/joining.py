@@ -8,7 +8,7 @@ from functools import partial
 from storage.errors import NotFound, StorageError
 from storage.incoming import Arrival
 from storage.upload_sessions import Kind, Session
-from storage.uploads import Upload, Uploads
+from storage.uploads import ResumableUploads, Upload
 
 
 class NotWhole(StorageError):  # noqa: N818 - named as those in storage.errors
@@ -16,7 +16,7 @@ class NotWhole(StorageError):  # noqa: N818 - named as those in storage.errors
 
 
 async def join(
-    uploads: Uploads, final: Session, require_length: Callable[[int], None]
+    uploads: ResumableUploads, final: Session, require_length: Callable[[int], None]
 ) -> tuple[Session, Arrival | None]:
     """The session of the file that is made of final.part_ids, and the file where it is new.
 
@@ -46,7 +46,7 @@ async def join(
 
 
 async def _joined(
-    uploads: Uploads, final: Session, ordered: Sequence[Upload]
+    uploads: ResumableUploads, final: Session, ordered: Sequence[Upload]
 ) -> tuple[Session, Arrival]:
     length = sum(part.offset for part in ordered)
     whole = await uploads.begin(replace(final, length=length))
@@ -76,7 +76,9 @@ async def _drop(parts: Sequence[Upload]) -> None:
         await part.run(part.opened.drop)
 
 
-async def _earlier(uploads: Uploads, final: Session, parts: Sequence[Session]) -> Session | None:
+async def _earlier(
+    uploads: ResumableUploads, final: Session, parts: Sequence[Session]
+) -> Session | None:
     """The upload that all these parts went into before as final asks, where it is a file now."""
     targets = {part.joined_into for part in parts}
     if len(targets) != 1 or (upload_id := targets.pop()) is None:

@@ -45,7 +45,7 @@ _PAUSE_SECONDS = 0.05
 
 
 class Upload:
-    """An upload that takes bytes; Uploads.release() lets the next one in.
+    """An upload that takes bytes; ResumableUploads.release() lets the next one in.
 
     Its calls run in the threads of its mount and raise StorageErrors.
     """
@@ -109,7 +109,7 @@ class Upload:
         require_space(self.opened.fileno(), size, self._keep_free_bytes, what)
 
 
-class Uploads:
+class ResumableUploads:
     """All uploads of one storage."""
 
     def __init__(self, writing: Writing, keep_free_bytes: int = 0) -> None:

@@ -4,7 +4,7 @@ import os
 import stat
 from functools import partial
 
-from storage import changes
+from storage import rearranging
 from storage.blob import Fingerprint
 from storage.errors import NameRefused, NotAFolder, NotFound, StorageError
 from storage.incoming import Incoming
@@ -62,18 +62,18 @@ class Writing:
         return await landing.pool.run(begin, discard=Incoming.abort)
 
     async def remove(self, name: Name, scope: Scope, expected: Fingerprint | None) -> None:
-        """Remove an entry; see changes.remove."""
+        """Remove an entry; see rearranging.remove."""
         landing = await self.land(name)
         _require_parent(landing)
-        await landing.pool.run(partial(changes.remove, landing, scope, expected))
+        await landing.pool.run(partial(rearranging.remove, landing, scope, expected))
 
     async def move(
         self, old: Name, new: Name, claim: Claim, expected: Fingerprint | None
     ) -> Fingerprint | None:
-        """Give an entry another name; see changes.move."""
+        """Give an entry another name; see rearranging.move."""
         source, target = await self.land(old), await self.land(new)
         _require_parent(source)
-        return await target.pool.run(partial(changes.move, source, target, claim, expected))
+        return await target.pool.run(partial(rearranging.move, source, target, claim, expected))
 
     async def sweep(self) -> None:
         """Remove what killed writers left on the mounts that can be reached at once.

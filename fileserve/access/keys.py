@@ -15,12 +15,13 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from storage.errors import NotFound, StorageError
+from storage.private_files import replace_for_owner
 
 KEYS_FILE = "keys"
 _SECRET_BYTES = 32
@@ -148,7 +149,8 @@ def _changed(state_folder: Path, change: Callable[[KeyRing], KeyRing]) -> KeyRin
             f"{key.purpose.value} {key.key_id} {key.secret.hex()} {key.made_at}\n"
             for key in ring.keys
         )
-        _replace(state_folder / KEYS_FILE, _HEAD + "".join(lines))
+        content = (_HEAD + "".join(lines)).encode("ascii")
+        replace_for_owner(os.fspath(state_folder / KEYS_FILE), content)
     return ring
 
 
@@ -158,30 +160,5 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Whole and durable or not at all; readable by nobody but the owner from its first byte."""
-    draft = path.with_name(f".{KEYS_FILE}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            _give_to_owner(file.fileno(), path.parent)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(draft)
-        raise
-
-
-def _give_to_owner(fileno: int, folder: Path) -> None:
-    """After `sudo fileserve link ...` beside a service the key stays the service's."""
-    owner = os.stat(folder)
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        os.fchown(fileno, owner.st_uid, owner.st_gid)

@@ -47,7 +47,7 @@ class Stopped(Exception):  # noqa: N818 - no fault: the server ends
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class Job:
     """What is read, and how: hidden files too or not, bytes_per_second at most."""
 
     root: str | os.PathLike[str]
@@ -62,8 +62,8 @@ class Scope:
 class BackgroundSums:
     """One thread in one of the processes that serve a root; the others stand by."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, job: Job) -> None:
+        self._job = job
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="checksums", daemon=True)
         # Read once, and found to be not what it was: not to be read with every pass.
@@ -89,17 +89,17 @@ class BackgroundSums:
                 _log.error("checksums: %s; the next pass is in some minutes", error)
             except Exception:  # noqa: BLE001 - the outermost frame of the thread
                 _log.exception("checksums: a fault of fileserve itself")
-            if self._stopping.wait(self._scope.pause_seconds):
+            if self._stopping.wait(self._job.pause_seconds):
                 return
 
     def _pass(self) -> None:
         """Compute what is missing; what was computed until it is stopped is kept."""
-        scope, began = self._scope, time.monotonic()
+        job, began = self._job, time.monotonic()
         count = size = 0
-        with opened_root(scope.root, scope.symlinks) as root, _held(root) as is_ours:
+        with opened_root(job.root, job.symlinks) as root, _held(root) as is_ours:
             if not is_ours:
                 return
-            with scope.open_catalog() as catalog:
+            with job.open_catalog() as catalog:
                 for item in self._missing(root, catalog):
                     if self._compute(root, catalog, item):
                         count, size = count + 1, size + item.size
@@ -109,7 +109,7 @@ class BackgroundSums:
 
     def _missing(self, root: "Root", catalog: "Catalog") -> Iterator[Item]:
         """The files without a checksum that holds, but those that somebody may be writing to."""
-        items = Files(root, self._scope.shows_hidden, lambda error: None).at(Name(()))
+        items = Files(root, self._job.shows_hidden, lambda error: None).at(Name(()))
         for pair in paired(items, catalog.digests_below(b"")):
             if self._stopping.is_set():
                 raise Stopped
@@ -118,7 +118,7 @@ class BackgroundSums:
             found = item_fingerprint(pair.item)
             if pair.record is not None and is_current(pair.record, found):
                 continue
-            is_settled = time.time() - found.modified_ns / 1e9 >= self._scope.settled_seconds
+            is_settled = time.time() - found.modified_ns / 1e9 >= self._job.settled_seconds
             if is_settled and self._given_up.get(pair.item.name.relative) != found:
                 yield pair.item
 
@@ -149,7 +149,7 @@ class BackgroundSums:
                 # Else a large library, read once, would push out what is downloaded often.
                 os.posix_fadvise(fileno, offset, count, os.POSIX_FADV_DONTNEED)
             offset += count
-            due = began + offset / self._scope.bytes_per_second
+            due = began + offset / self._job.bytes_per_second
             if self._stopping.wait(max(due - time.monotonic(), 0)):
                 raise Stopped
 
@@ -164,14 +164,14 @@ async def background_sums(
     if not settings.background_checksums:
         yield
         return
-    scope = Scope(
+    job = Job(
         settings.root,
         Symlinks(settings.symlinks),
         settings.hidden,
         settings.checksum_bytes_per_second,
         open_catalog,
     )
-    running = BackgroundSums(scope)
+    running = BackgroundSums(job)
     running.start()
     try:
         yield

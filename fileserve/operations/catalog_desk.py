@@ -59,7 +59,7 @@ class CatalogPlace:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    work: "Callable[[Catalog], None]"
+    work: "Callable[[Catalog], object]"
     refuse: Callable[[StorageError], object]
 
 
@@ -150,12 +150,8 @@ class CatalogDesk:
 
         With the catalog gone or too much to do it is dropped, which is logged once.
         """
-
-        def work(catalog: "Catalog") -> None:
-            deed(catalog)
-
         try:
-            self._enqueue(_Task(work, self._fell_ill))
+            self._enqueue(_Task(deed, self._fell_ill))
         except CatalogUnavailable as error:
             self._fell_ill(error)
 

@@ -13,7 +13,7 @@ from fileserve.http.query import first_values
 from fileserve.operations.catalog_desk import CatalogDesk
 from fileserve.problems import problem, problem_of_change, send_problem
 from fileserve.settings import Settings
-from fileserve.site.changing import (
+from fileserve.site.change_requests import (
     FAILED,
     field_of,
     judge,
@@ -34,7 +34,7 @@ from storage.landing import NEW, Claim
 from storage.library import Scope as Depth
 from storage.local import LocalStorage
 from storage.names import Name, RequestedPath, parse_request_path
-from storage.uploads import Uploads as ResumableUploads
+from storage.uploads import ResumableUploads
 from storage.writing import Writing
 
 # Uploads with which nobody goes on are looked for so often.

@@ -20,7 +20,7 @@ from fileserve.http.tus import (
     tus_fields,
 )
 from fileserve.problems import Problem, problem_of_change, send_problem
-from fileserve.site.changing import require_plain_content
+from fileserve.site.change_requests import require_plain_content
 from fileserve.site.receiving import ClientGone, Declined
 from fileserve.site.tus_answers import (
     TUS_RESUMABLE,

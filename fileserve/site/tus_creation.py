@@ -14,7 +14,12 @@ from fileserve.http.tus import (
     parse_checksum,
     parse_creation,
 )
-from fileserve.site.changing import field_of, require_plain_content, require_state, require_write
+from fileserve.site.change_requests import (
+    field_of,
+    require_plain_content,
+    require_state,
+    require_write,
+)
 from fileserve.site.receiving import Declined
 from fileserve.site.tus_answers import Answer, created, tus_problem
 from fileserve.site.tus_work import TusWork, is_file, parsed, require_content

@@ -9,16 +9,16 @@ from starlette.types import Receive, Scope
 from fileserve.access.visit import Visit, visit_of
 from fileserve.http.tus import CHECKSUM_MISMATCH, Checksum, Refused
 from fileserve.problems import Field
-from fileserve.site.changing import Arrived, content_length_of, fields_of, require_size
+from fileserve.site.change_requests import Arrived, content_length_of, fields_of, require_size
 from fileserve.site.receiving import ClientGone, Declined
 from fileserve.site.tus_answers import tus_problem
 from fileserve.site.tus_receiving import Ending, receive_into
 from fileserve.site.write_records import WriteRecords
 from storage.blob import Fingerprint
-from storage.errors import AlreadyExists, Changed
+from storage.errors import AlreadyExists, Changed, IsFolder, NotAFolder
 from storage.incoming import Arrival
 from storage.upload_sessions import Kind, Session
-from storage.uploads import Upload, Uploads
+from storage.uploads import ResumableUploads, Upload
 from storage.writing import Writing
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class TusWork:
     """limit: the most bytes of a file; expires_seconds: how long nobody may go on with one."""
 
     writing: Writing
-    uploads: Uploads
+    uploads: ResumableUploads
     records: WriteRecords
     limit: int | None
     expires_seconds: int
@@ -68,9 +68,9 @@ class TusWork:
         """Make the file of an upload that is whole; the fields that tell of it."""
         try:
             arrival = await self.uploads.publish(upload)
-        except (AlreadyExists, Changed) as error:
+        except (AlreadyExists, Changed, IsFolder, NotAFolder) as error:
             # Not 409: clients of tus take that for a wrong offset, look, and find all bytes there.
-            detail = "Something else has the name of this upload by now."
+            detail = "Something else has the name of this upload, or of its folder, by now."
             raise Declined(tus_problem(412, detail)) from error
         return self.arrived(upload.session, arrival, scope)
 

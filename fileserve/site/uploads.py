@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from fileserve.access.visit import Visit, visit_of
 from fileserve.http.digest_fields import Judgement, judge_sha256
 from fileserve.problems import problem
-from fileserve.site.changing import (
+from fileserve.site.change_requests import (
     UNGUARDED,
     Arrived,
     content_length_of,

@@ -14,7 +14,7 @@ from storage.joining import join
 from storage.local import LocalStorage
 from storage.names import Name
 from storage.upload_sessions import Kind, Session, State, write_session
-from storage.uploads import Upload, Uploads
+from storage.uploads import ResumableUploads, Upload
 from storage.writing import Writing
 
 TARGET = Name((b"folder", b"a.bin"))
@@ -22,21 +22,21 @@ FILE = Session("", TARGET, 5, "token tests")
 PART = Session("", None, 5, "token tests", Kind.PART)
 
 
-def run(root: Path, steps: Callable[[Uploads], Awaitable[None]]) -> None:
+def run(root: Path, steps: Callable[[ResumableUploads], Awaitable[None]]) -> None:
     """Run steps with the uploads of a new process."""
 
     async def with_uploads() -> None:
         storage = LocalStorage(root)
         await storage.start()
         try:
-            await steps(Uploads(Writing(storage)))
+            await steps(ResumableUploads(Writing(storage)))
         finally:
             await storage.close()
 
     asyncio.run(with_uploads())
 
 
-async def begun(uploads: Uploads, session: Session, content: bytes) -> Upload:
+async def begun(uploads: ResumableUploads, session: Session, content: bytes) -> Upload:
     upload = await uploads.begin(session)
     await upload.append([content])
     await upload.run(upload.opened.sync)
@@ -55,7 +55,7 @@ def note(root: Path, session: Session) -> None:
 
 
 def test_a_file_that_was_published_is_found_to_be_done(tmp_path: Path) -> None:
-    async def steps(uploads: Uploads) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
         upload = await begun(uploads, FILE, b"hello")
         before = upload.session
         await uploads.publish(upload)
@@ -70,7 +70,7 @@ def test_a_file_that_was_published_is_found_to_be_done(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_nowhere_are_not_called_complete(tmp_path: Path) -> None:
-    async def steps(uploads: Uploads) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
         upload = await begun(uploads, FILE, b"hello")
         await uploads.release(upload)
         upload_id = upload.session.upload_id
@@ -86,7 +86,7 @@ def test_bytes_that_are_nowhere_are_not_called_complete(tmp_path: Path) -> None:
 
 
 def test_bytes_without_a_record_are_swept_away(tmp_path: Path) -> None:
-    async def steps(uploads: Uploads) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
         kept = await begun(uploads, FILE, b"kept!")
         lost = await begun(uploads, replace(FILE, target=Name((b"b",))), b"lost!")
         (staging(tmp_path) / f"{lost.session.upload_id}.json").unlink()
@@ -103,7 +103,7 @@ def test_bytes_without_a_record_are_swept_away(tmp_path: Path) -> None:
 
 
 def test_sweeping_makes_no_folder(tmp_path: Path) -> None:
-    async def steps(uploads: Uploads) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
         assert await uploads.sweep(1e10, 0) == 0
         with pytest.raises(NotFound):
             await uploads.resume("0" * 32)
@@ -113,14 +113,14 @@ def test_sweeping_makes_no_folder(tmp_path: Path) -> None:
 
 
 def test_a_writer_hears_that_the_upload_is_wanted(tmp_path: Path) -> None:
-    async def steps(uploads: Uploads) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
         upload = await begun(uploads, FILE, b"hel")
         upload_id = upload.session.upload_id
         assert not await upload.run(upload.opened.is_wanted)
         with pytest.raises(Busy):
             await uploads.resume(upload_id)
         # As another worker would ask for it.
-        taking = asyncio.create_task(Uploads(uploads._writing).take(upload_id))
+        taking = asyncio.create_task(ResumableUploads(uploads._writing).take(upload_id))
         while not await upload.run(upload.opened.is_wanted):
             await asyncio.sleep(0.01)
         await uploads.release(upload)
@@ -134,13 +134,13 @@ def test_a_writer_hears_that_the_upload_is_wanted(tmp_path: Path) -> None:
 
 
 def test_a_digest_with_bytes_that_were_not_verified_is_not_kept(tmp_path: Path) -> None:
-    async def steps(uploads: Uploads) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
         upload = await begun(uploads, FILE, b"he")
         await upload.run(upload.opened.distrust_what_comes)
         await upload.append([b"XX"])
         await uploads.release(upload)
         # As another worker would go on with it.
-        other = Uploads(uploads._writing)
+        other = ResumableUploads(uploads._writing)
         found = await other.resume(upload.session.upload_id)
         assert isinstance(found, Upload)
         await found.append([b"ll"])
@@ -157,16 +157,16 @@ def test_a_digest_with_bytes_that_were_not_verified_is_not_kept(tmp_path: Path) 
 
 @pytest.mark.parametrize("step", ["copied", "published"])
 def test_a_kill_while_parts_are_joined_costs_nothing(tmp_path: Path, step: str) -> None:
-    async def steps(uploads: Uploads) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
         parts = [await begun(uploads, PART, content) for content in (b"hello", b"world")]
-        whole = await begun(uploads, replace(FILE, length=10), b"helloworld")
+        ids = tuple(part.session.upload_id for part in parts)
+        whole = await begun(uploads, replace(FILE, length=10, part_ids=ids), b"helloworld")
         for part in parts:
             await part.run(lambda part=part: part.opened.join_into(whole.session.upload_id))
         if step == "published":
             await uploads.publish(whole)
         for upload in (*parts, whole):
             await uploads.release(upload)
-        ids = tuple(part.session.upload_id for part in parts)
         session, arrival = await join(uploads, replace(FILE, part_ids=ids), lambda _: None)
         assert session.state is State.DONE
         assert (arrival is None) == (step == "published")
