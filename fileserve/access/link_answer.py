@@ -62,13 +62,19 @@ class LinkAnswer:
     async def send(self, message: Message) -> None:
         """ASGI send; raises LinkSpent instead of beginning a delivery too many."""
         is_start = message["type"] == "http.response.start"
-        if is_start and message["status"] in (200, 206) and is_counted(self._scope):
-            status, fields = message["status"], message["headers"]
-            is_file = _OF_FILES in fields
-            await self._claim(Extent.WHOLE if is_file and status == 200 else Extent.PART)
-            if is_file:
-                self._complete_length = _complete_length(status, fields)
+        if is_start and message["status"] in (200, 206) and self._scope["method"] == "GET":
+            await self._begin(message["status"], message["headers"])
         await self._send(message)
+
+    async def _begin(self, status: int, fields: Sequence[Field]) -> None:
+        """Claim a delivery for what brings bytes; a folder's index file is a page, seen often."""
+        is_file, is_expected = _OF_FILES in fields, is_counted(self._scope)
+        if is_expected:
+            await self._claim(Extent.WHOLE if is_file and status == 200 else Extent.PART)
+        elif is_file:
+            await self._claim(Extent.PART)
+        if is_file:
+            self._complete_length = _complete_length(status, fields)
 
     def end(self) -> None:
         """Take note how much was sent, once nothing more is."""

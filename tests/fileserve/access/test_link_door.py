@@ -403,6 +403,19 @@ def test_what_brings_bytes_counts_however_it_is_asked_for(served: Served, query:
     assert (first.status_code, second.status_code) == (200, 410)
 
 
+def test_the_index_file_of_a_folder_is_a_delivery(served: Served) -> None:
+    (served.root / "films" / "index.html").write_text("<p>films</p>")
+    base = served.path(replace(FOLDER, downloads=1))
+    first, other, manifest, again = served.ask(
+        by("one", base), by("two", base), by("one", base + "?manifest=sha256"), by("one", base),
+        index=True,
+    )  # fmt: skip
+    assert first.text == "<p>films</p>"
+    assert (other.status_code, manifest.status_code) == (410, 200)
+    # It is a page, which is seen more than once.
+    assert again.status_code == 200
+
+
 OF_A_USED_UP_FOLDER = [
     # below the link           method   client  status  id
     ("",                       "GET",   "me",   200,    "listing-for-its-holder"),
