@@ -17,6 +17,7 @@ from storage.errors import (
     IsFolder,
     NoSpace,
     NotAFolder,
+    NotFound,
     StorageError,
     Unavailable,
 )
@@ -130,6 +131,10 @@ class Landing:
                     state = self._give_name(fd, staged, folder_fd, claim)
                     sync_folder(folder_fd)
                 return state
+        except NotFound as error:
+            # Whoever puts a file does not look for one: something is in the way of it.
+            self.remove_folders(made)
+            raise NotAFolder(f"{self.name.parent.display}: was removed meanwhile") from error
         except BaseException:
             self.remove_folders(made)
             raise

@@ -15,7 +15,7 @@ from fileserve.site.tus_answers import tus_problem
 from fileserve.site.tus_receiving import Ending, receive_into
 from fileserve.site.write_records import WriteRecords
 from storage.blob import Fingerprint
-from storage.errors import AlreadyExists, Changed
+from storage.errors import AlreadyExists, Changed, IsFolder, NotAFolder
 from storage.incoming import Arrival
 from storage.upload_sessions import Kind, Session
 from storage.uploads import ResumableUploads, Upload
@@ -68,9 +68,9 @@ class TusWork:
         """Make the file of an upload that is whole; the fields that tell of it."""
         try:
             arrival = await self.uploads.publish(upload)
-        except (AlreadyExists, Changed) as error:
+        except (AlreadyExists, Changed, IsFolder, NotAFolder) as error:
             # Not 409: clients of tus take that for a wrong offset, look, and find all bytes there.
-            detail = "Something else has the name of this upload by now."
+            detail = "Something else has the name of this upload, or of its folder, by now."
             raise Declined(tus_problem(412, detail)) from error
         return self.arrived(upload.session, arrival, scope)
 

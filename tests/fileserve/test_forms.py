@@ -1,5 +1,6 @@
 """Forms: each file streamed to the disk, under the name that was told, or refused with words."""
 
+import asyncio
 import os
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -148,6 +149,15 @@ def test_files_before_a_refused_one_stay_and_are_told(root: Path) -> None:
     assert not (root / "b").exists()
 
 
+def test_a_browser_finds_the_way_back_from_a_refusal(root: Path) -> None:
+    response = post(root, "/", file("old"), END, accept=BROWSER, upload_limit_bytes=1_234)
+    assert response.status_code == 409
+    assert '<a href="">Back to the page</a>' in response.text
+    large = post(root, "/", file("a", b"x" * 2_000), END, accept=BROWSER, upload_limit_bytes=1_234)
+    assert "<h1>Content Too Large</h1>" in large.text  # RFC 9110 section 15.5.14
+    assert "At most 1,234 bytes" in large.text
+
+
 def test_fields_that_mean_nothing_are_not_kept(root: Path) -> None:
     async def many() -> AsyncIterator[bytes]:
         for number in range(2_000):
@@ -161,6 +171,29 @@ def test_fields_that_mean_nothing_are_not_kept(root: Path) -> None:
     finally:
         tracemalloc.stop()
     assert answer.status_code == 201
+
+
+def test_a_form_of_tiny_parts_lets_others_have_their_turn() -> None:
+    async def wait_beside() -> int:
+        turns = 0
+
+        async def turn() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        turning = asyncio.create_task(turn())
+        reading = forms._slices(once(b"x" * 640_000))
+        async for piece in reading:
+            assert len(piece) <= 65_536
+        turning.cancel()
+        return turns
+
+    async def once(piece: bytes) -> AsyncIterator[bytes]:
+        yield piece
+
+    assert asyncio.run(wait_beside()) >= 9
 
 
 def test_a_form_has_so_many_files_at_most(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -409,6 +409,17 @@ def test_a_name_that_was_taken_meanwhile_is_not_replaced(root: Path) -> None:
     assert (root / "a.bin").read_bytes() == b"hello"
 
 
+def test_a_folder_that_came_in_the_way_meanwhile_is_no_wrong_offset(root: Path) -> None:
+    async def steps(client: TusClient) -> None:
+        named, beneath = await client.create("a", 5), await client.create("b/c", 5)
+        (root / "a").mkdir()
+        (root / "b").touch()
+        assert (await client.patch(named, 0, b"hello")).status_code == 412
+        assert (await client.patch(beneath, 0, b"hello")).status_code == 412
+
+    run_with_client(root, steps)
+
+
 def test_if_match_replaces_the_file_that_was_named_only(root: Path) -> None:
     async def steps(client: TusClient) -> None:
         (root / "a.bin").write_bytes(b"old")

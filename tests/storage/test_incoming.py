@@ -18,7 +18,6 @@ from storage.errors import (
     NameRefused,
     NoSpace,
     NotAFolder,
-    NotFound,
     StorageError,
 )
 from storage.incoming import Arrival
@@ -224,7 +223,7 @@ def test_a_folder_moved_away_meanwhile_takes_no_file_along(top: Path) -> None:
     async def use(writing: Writing) -> None:
         incoming = await writing.receive(parse_os_path("folder/new"))
         (top / "folder").rename(top.parent / "moved")
-        with pytest.raises(NotFound):
+        with pytest.raises(NotAFolder):
             incoming.commit(NEW)
         incoming.abort()
 
