@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients.access_log import errors_in
-from tests.clients.browsers import axe_faults, console_of, launched_chromium, opened_page
+from tests.clients.browsers import axe_faults, console_of, opened_page
 from tests.clients.programs import wait_until
 from tests.known_tokens import revoke, token_for
 from tests.running_server import RunningServer, running_server
@@ -40,12 +40,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with running_server(root, "--writable") as server:
         yield Place(server, root, writer)
         assert errors_in(server) == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
