@@ -1,12 +1,13 @@
 """What the admin and the service manager are told about the server: its start, its end.
 
-The start is at most six lines on standard output; with JSON logs, lines of the log, so that a
+The start is at most seven lines on standard output; with JSON logs, lines of the log, so that a
 program that reads them never meets anything else.
 """
 
 import contextlib
 import logging
 import os
+import shlex
 import socket
 import sys
 import time
@@ -83,10 +84,11 @@ def _print(line: str) -> None:
 def banner_lines(
     settings: Settings, mounts: Sequence[MountReport], addresses: Sequence[str]
 ) -> list[str]:
-    """At most six lines about a server that starts."""
+    """At most seven lines about a server that starts."""
     return [
         f"fileserve {version('fileserve')} serves {settings.root.absolute()}, {_rights(settings)}",
         f"at {'  '.join(addresses)}",
+        *_token_line(settings),
         *_network_mount_line(mounts),
         f"zero-copy: {_zero_copy_state(settings)}",
         f"stop with Ctrl-C or SIGTERM: transfers then have {settings.drain_seconds:g} s to "
@@ -101,6 +103,20 @@ def _rights(settings: Settings) -> str:
     if settings.private:
         return "read-only, to holders of tokens and links"
     return "to everybody; write tokens may change it" if settings.writable else "read-only"
+
+
+def _token_line(settings: Settings) -> list[str]:
+    """The command that lets somebody in, complete: it has to find the same catalog."""
+    if not (settings.private or settings.writable):
+        return []
+    state = (
+        settings.state_dir
+        and f"FILESERVE_STATE_DIR={shlex.quote(str(settings.state_dir.absolute()))} "
+    )
+    scope = "write" if settings.writable else "read"
+    root = shlex.quote(str(settings.root.absolute()))
+    command = f"fileserve token create NAME --scope {scope} --root {root}"
+    return [f"let somebody in: {state or ''}{command}"]
 
 
 def _network_mount_line(mounts: Sequence[MountReport]) -> list[str]:

@@ -122,10 +122,11 @@ class Site(FastAPI):
     def _app_for(self, scope: Scope) -> ASGIApp:
         """Who answers: nobody comes past the gate, and what was found there goes with the scope."""
         if self.gate is not None:
-            verdict = self.gate.judge(asked_in(scope))
+            asked = asked_in(scope)
+            verdict = self.gate.judge(asked)
             if isinstance(verdict, Problem):
                 return Refusal(self.state.settings, verdict)
-            note_visit(scope, verdict)
+            note_visit(scope, verdict, partial(self.gate.may_read_at_once, asked))
         return self._app_behind(scope)
 
     def _app_behind(self, scope: Scope) -> ASGIApp:

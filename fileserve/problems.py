@@ -8,7 +8,7 @@ import base64
 import hashlib
 import html
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from string import Template
 
@@ -50,6 +50,7 @@ body { margin: 0; min-height: 100vh; display: grid; place-content: center; paddi
   font: 1rem/1.5 system-ui, sans-serif; text-align: center }
 h1 { font-size: 1.375rem; font-weight: 600; margin: 0 0 .5rem }
 p { margin: 0; color: var(--soft); max-width: 34rem; overflow-wrap: anywhere }
+.way { margin-top: 1.5rem } a { color: inherit }
 .status { font: 600 3.5rem/1 ui-monospace, monospace; margin-bottom: 1rem }
 """
 # The page brings its own style, so that it is whole when nothing else can be served.
@@ -72,7 +73,7 @@ _PAGE = Template("""\
 <p class="status">$status</p>
 <h1>$title</h1>
 <p>$detail</p>
-</main>
+$way</main>
 </body>
 </html>
 """)
@@ -86,16 +87,32 @@ _JSON_FIELDS: tuple[Field, ...] = ((b"content-type", PROBLEM_MEDIA_TYPE.encode("
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """A link on the page of a refusal; an empty address is that of the page itself."""
+
+    address: str
+    words: str
+
+
+# To a form: the page that it stood on has its address, asked for by GET.
+_BACK = Way("", "Back to the page")
+# RFC 9110 section 15.5.14; Python 3.11 has the word of before.
+_TITLES = {413: "Content Too Large"}
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """A refusal in words for the client.
 
     fields are response fields of this case, like Allow, with lower-case names as ASGI wants them.
+    way is where people may go from here, where that is somewhere.
     """
 
     status: int
     title: str
     detail: str
     fields: tuple[Field, ...] = ()
+    way: Way | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +126,7 @@ class RenderedProblem:
 
 def problem(status: int, detail: str, *fields: Field) -> Problem:
     """A Problem whose title is the status's own phrase."""
-    return Problem(status, HTTPStatus(status).phrase, detail, fields)
+    return Problem(status, _TITLES.get(status) or HTTPStatus(status).phrase, detail, fields)
 
 
 def problem_for(error: StorageError) -> Problem:
@@ -182,6 +199,8 @@ def render_problem(refusal: Problem, accept: str | None) -> RenderedProblem:
 
 async def send_problem(scope: Scope, send: Send, refusal: Problem) -> None:
     """Send refusal as the whole response; to HEAD without content (RFC 9110 section 9.3.2)."""
+    if refusal.way is None and scope["method"] == "POST":
+        refusal = replace(refusal, way=_BACK)
     rendered = render_problem(refusal, _accept(scope))
     await send(
         {
@@ -217,9 +236,16 @@ def _page(refusal: Problem) -> bytes:
         status=refusal.status,
         title=html.escape(refusal.title),
         detail=html.escape(refusal.detail),
+        way=_link(refusal.way),
         style=_STYLE,
     )
     return text.encode("utf-8")
+
+
+def _link(way: Way | None) -> str:
+    if way is None:
+        return ""
+    return f'<p class="way"><a href="{html.escape(way.address)}">{html.escape(way.words)}</a></p>\n'
 
 
 def _accept(scope: Scope) -> str | None:

@@ -82,7 +82,8 @@ UploadExpires = Annotated[Text, _knob(
     "--upload-expires")]
 
 BackgroundChecksums = Annotated[Switch, _knob(
-    _CHECKSUMS, None, "", "Compute missing checksums while serving, at low priority.")]
+    _CHECKSUMS, None, "", "Compute missing checksums while serving, at low priority.",
+    "--background-checksums/--no-background")]
 ChecksumRate = Annotated[Text, _knob(
     _CHECKSUMS, "BYTES", "50M", "Read so much in a second for them.", "--checksum-rate")]
 DigestLimit = Annotated[Text, _knob(

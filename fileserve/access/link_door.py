@@ -7,6 +7,7 @@ so that all addresses that are made from it stay inside the link.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -87,7 +88,8 @@ class LinkDoor:
         else:
             # Logs tell which link it was, and never the token.
             transfer.target = _PREFIX + passage.link.link_id.encode("ascii") + passage.path
-            note_visit(passage.scope, visit_by_link(passage.link))
+            holds = partial(self._holds, passage.link, transfer.client)
+            note_visit(passage.scope, visit_by_link(passage.link), holds)
             app = app_for(passage.scope)
             await self._follow(app, passage.link, passage.scope, receive, transfer)
 
@@ -143,6 +145,10 @@ class LinkDoor:
         if link.is_bound_to_first and not await self._is_first(link, address, now):
             return OTHER_PLACE
         return None
+
+    def _holds(self, link: Link, address: str) -> bool:
+        record = self._desk.links.get(link.link_id)
+        return refusal_of(link, record, time.time(), address) is None
 
     async def _is_first(self, link: Link, address: str, now: float) -> bool:
         try:

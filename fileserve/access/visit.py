@@ -1,13 +1,17 @@
 """What the gate found out about a request: who asks, and what they may."""
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from starlette.types import Message, Send
+
 from fileserve.access.links import Link
+from fileserve.delivery.outcomes import EndCause, TransferCut
 from storage.names import Name
 
 _SCOPE_KEY = "fileserve.visit"
+_HOLDS_KEY = "fileserve.visit.holds"
 Segments = tuple[bytes, ...]
 
 
@@ -43,9 +47,31 @@ def visit_of(scope: MutableMapping[str, Any]) -> Visit:
     return cast(Visit, scope.get(_SCOPE_KEY, ANYBODY))
 
 
-def note_visit(scope: MutableMapping[str, Any], visit: Visit) -> None:
-    """Let everybody who answers this request know the visit."""
+def _always() -> bool:
+    return True
+
+
+def note_visit(
+    scope: MutableMapping[str, Any], visit: Visit, holds: Callable[[], bool] = _always
+) -> None:
+    """Let everybody who answers this request know the visit.
+
+    holds: whether its rights would be granted now, too.
+    """
     scope[_SCOPE_KEY] = visit
+    scope[_HOLDS_KEY] = holds
+
+
+def while_it_holds(scope: MutableMapping[str, Any], send: Send) -> Send:
+    """An ASGI send for answers without an end: raises TransferCut once the visit is over."""
+    holds: Callable[[], bool] = scope.get(_HOLDS_KEY, _always)
+
+    async def send_if_it_holds(message: Message) -> None:
+        if not holds():
+            raise TransferCut(EndCause.REVOKED)
+        await send(message)
+
+    return send_if_it_holds
 
 
 def _covers(prefix: Segments | None, segments: Segments) -> bool:

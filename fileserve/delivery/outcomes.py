@@ -13,6 +13,7 @@ class EndCause(Enum):
     CHANGED = "changed"
     SHUTDOWN = "shutdown"
     UNAVAILABLE = "unavailable"
+    REVOKED = "revoked"
     FAILED = "failed"
 
 

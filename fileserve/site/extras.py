@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from starlette.types import Receive, Scope, Send
 
+from fileserve.access.visit import while_it_holds
 from fileserve.delivery.plan import Field
 from fileserve.http.fields import merged
 from fileserve.http.query import first_values
@@ -87,6 +88,7 @@ class Extras:
             await send_webvtt(scope, receive, send, storage, name, fields)
         elif "follow" in asked:
             limits, stopping = self._follow_limits, self.stopping
+            send = while_it_holds(scope, send)
             await send_follow(scope, receive, send, storage, name, blob, limits, stopping, fields)
         else:
             return False

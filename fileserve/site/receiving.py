@@ -108,7 +108,7 @@ class Pipe:
 
 def too_large(limit: int) -> Problem:
     """The refusal of a file with more than limit bytes."""
-    return problem(413, f"At most {limit} bytes are taken here.")
+    return problem(413, f"At most {limit:,} bytes are taken here.")
 
 
 def _log_fault(writing: asyncio.Task[None]) -> None:

@@ -4,6 +4,7 @@ import re
 import time
 from dataclasses import replace
 from http import HTTPStatus
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +18,7 @@ from fileserve.access.tokens import KnownToken
 from fileserve.access.visit import Visit
 from fileserve.http.accept import preferred
 from fileserve.http.query import first_values
-from fileserve.problems import Field, Problem, problem, problem_response, send_problem
+from fileserve.problems import Field, Problem, Way, problem, problem_response, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
 from fileserve.site.pages import PAGE_POLICY, template
@@ -58,6 +59,8 @@ class Refusal:
             await response(scope, receive, send)
             return
         fields = [*refusal.fields, *cors_fields(self._settings, scope["method"], scope["headers"])]
+        if refusal.status == HTTPStatus.FORBIDDEN and scope["method"] == "GET":
+            refusal = replace(refusal, way=_other_login(scope))
         if _is_script(scope):
             # For Basic, browsers would open a window of their own in the midst of an upload.
             fields = [field for field in fields if field != BASIC]
@@ -171,6 +174,13 @@ def address_of(scope: Scope) -> str:
     path: str = (scope.get("raw_path") or b"/").decode("latin-1")
     query = scope["query_string"].decode("latin-1")
     return f"{path}?{query}" if query and scope["method"] == "GET" else path
+
+
+def _other_login(scope: Scope) -> Way:
+    """The login page that leads back to this address."""
+    root_path: str = scope.get("root_path", "")
+    goal = quote(address_of(scope), safe="/")
+    return Way(f"{root_path}{LOGIN_PATH}?next={goal}", "Log in with another token")
 
 
 def _goal_for(visit: Visit, goal: str, root_path: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients.access_log import access_lines, errors_in, wait_for_access_lines
-from tests.clients.browsers import PATIENCE, launched_chromium
+from tests.clients.browsers import PATIENCE
 from tests.clients.programs import require, wait_until
 from tests.clients.samples import MIB, sha256_of, write_film, write_random
 from tests.running_server import RunningServer, running_server
@@ -40,12 +40,6 @@ ACTIVE_TYPES = {
     "xhtml": "application/xhtml+xml",
     "xml": "application/xml",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,12 @@
 """A browser goes on with a download whose server was killed, to the right bytes in the end."""
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.browsers import launched_chromium, opened_page
+from tests.clients.browsers import opened_page
 from tests.clients.patient_proxy import patient_proxy
 from tests.clients.programs import wait_until
 from tests.clients.samples import MIB, sha256_of, write_random
@@ -19,12 +18,6 @@ if TYPE_CHECKING:
 SIZE = 48 * MIB
 # Slow enough to be killed in the middle, fast enough to wait for.
 BYTES_PER_SECOND = 16 * MIB
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 @pytest.mark.parametrize(

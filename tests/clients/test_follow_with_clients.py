@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clients.access_log import errors_in, wait_for_access_lines
-from tests.clients.browsers import launched_chromium
 from tests.clients.programs import PATIENCE_SECONDS, require, wait_until
 from tests.running_server import RunningServer, running_server
 
@@ -106,12 +105,6 @@ def test_a_stop_of_the_server_ends_all_readers_long_before_the_drain_is_over(log
         assert server.wait(PATIENCE_SECONDS / 4) == 0
         assert bytes_.wait(PATIENCE_SECONDS) in CURL_PARTIAL
         assert lines.wait(PATIENCE_SECONDS) == 0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

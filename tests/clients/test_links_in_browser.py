@@ -12,19 +12,13 @@ import pytest
 from fileserve.access.keys import Purpose, signing_key
 from fileserve.access.links import Link, signed_path
 from tests.clients.access_log import errors_in
-from tests.clients.browsers import axe_faults, console_of, launched_chromium, opened_page
+from tests.clients.browsers import axe_faults, console_of, opened_page
 from tests.running_server import RunningServer, running_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 FOLDER = Link("browserlink", (b"shared", b"films"), is_folder=True)
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    with launched_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from tests.clients.browsers import (
     WIDTHS,
     axe_faults,
     console_of,
-    launched_chromium,
     opened_page,
 )
 from tests.clients.programs import finish, require
@@ -40,12 +39,6 @@ Words, `code` and a [link](deep/).
 a line of code that is much longer than any phone is wide, and has to break somewhere or other
 ```
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

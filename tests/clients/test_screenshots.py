@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.browsers import SCHEMES, WIDTHS, launched_chromium, opened_page
+from tests.clients.browsers import SCHEMES, WIDTHS, opened_page
 from tests.clients.programs import finish, require
 from tests.clients.samples import write_sparse
 from tests.known_tokens import token_for
@@ -72,12 +72,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(root: Path) -> Iterator[RunningServer]:
     with running_server(root) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.clients.access_log import errors_in
-from tests.clients.browsers import axe_faults, console_of, launched_chromium, opened_page
+from tests.clients.browsers import axe_faults, console_of, opened_page
 from tests.clients.programs import finish, require, wait_until
 from tests.known_tokens import revoke, token_for
 from tests.running_server import RunningServer, running_server
@@ -44,12 +44,6 @@ def private(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Private]:
     with running_server(root, "--private") as server:
         yield Private(server, root, everything, folder)
         assert errors_in(server) == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 COMMANDS = [

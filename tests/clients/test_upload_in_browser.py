@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients.access_log import errors_in
-from tests.clients.browsers import axe_faults, console_of, launched_chromium, opened_page
+from tests.clients.browsers import axe_faults, console_of, opened_page
 from tests.clients.programs import wait_until
 from tests.known_tokens import revoke, token_for
 from tests.running_server import RunningServer, running_server
@@ -40,12 +40,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with running_server(root, "--writable") as server:
         yield Place(server, root, writer)
         assert errors_in(server) == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture
@@ -243,9 +237,12 @@ def test_a_session_that_ended_is_told_and_the_upload_can_go_on(
 
 
 def test_everything_goes_by_keyboard(page: "Page", folder: Path) -> None:
+    await_panel(page)
     page.locator("#upload summary").focus()
     page.keyboard.press("Enter")
+    page.locator("#choose-files").wait_for()
     page.keyboard.press("Tab")
+    page.wait_for_function("document.activeElement.id === 'choose-files'")
     with page.expect_file_chooser() as choosing:
         page.keyboard.press("Enter")
     choosing.value.set_files([file_of("old.txt"), file_of("b.txt")])  # type: ignore[list-item]

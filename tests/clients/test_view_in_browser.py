@@ -14,7 +14,6 @@ from tests.clients.browsers import (
     WIDTHS,
     axe_faults,
     console_of,
-    launched_chromium,
     opened_page,
 )
 from tests.clients.programs import finish, require, wait_until
@@ -68,12 +67,6 @@ def server(root: Path) -> Iterator[RunningServer]:
     with running_server(root) as server:
         yield server
         assert errors_in(server) == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from tests.clients.browsers import (
     WIDTHS,
     axe_faults,
     console_of,
-    launched_chromium,
     opened_page,
 )
 from tests.clients.programs import finish
@@ -59,12 +58,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with running_server(root, "--writable") as server:
         yield Place(server, root, writer)
         assert errors_in(server) == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    with launched_chromium() as browser:
-        yield browser
 
 
 def log_in(page: "Page", secret: str) -> None:

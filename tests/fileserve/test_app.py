@@ -8,17 +8,17 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from recording_send import RecordingSend, http_scope, no_more_request
 from starlette.types import Message, Receive, Scope, Send
 
-from fileserve.app import Site, create_app
+from fileserve.app import create_app
 from fileserve.operations.transfers import Transfer
 from fileserve.settings import Settings, SettingsError
 from fileserve.site.pages import STATIC_FILES
 from storage.errors import Unavailable
 from storage.local import LocalStorage
+from tests.asked_sites import ask, site_for
 
 
 @pytest.fixture
@@ -45,26 +45,6 @@ def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     caplog.set_level(logging.INFO, "fileserve.access")
     yield written
     logger.removeHandler(handler)
-
-
-def site_for(root: Path, **settings: object) -> Site:
-    checked = Settings.model_validate({"root": root, **settings})
-    return create_app(checked, LocalStorage(root))
-
-
-def ask(site: Site, method: str, target: str, **fields: str) -> httpx.Response:
-    """The answer of a site within its lifespan, through a real client."""
-
-    async def run() -> httpx.Response:
-        transport = httpx.ASGITransport(site)
-        async with (
-            site.router.lifespan_context(site),
-            httpx.AsyncClient(transport=transport, base_url="http://host") as client,
-        ):
-            names = {name.replace("_", "-"): value for name, value in fields.items()}
-            return await client.request(method, target, headers=names)
-
-    return asyncio.run(run())
 
 
 OWNERS = [

@@ -149,6 +149,15 @@ def test_files_before_a_refused_one_stay_and_are_told(root: Path) -> None:
     assert not (root / "b").exists()
 
 
+def test_a_browser_finds_the_way_back_from_a_refusal(root: Path) -> None:
+    response = post(root, "/", file("old"), END, accept=BROWSER, upload_limit_bytes=1_234)
+    assert response.status_code == 409
+    assert '<a href="">Back to the page</a>' in response.text
+    large = post(root, "/", file("a", b"x" * 2_000), END, accept=BROWSER, upload_limit_bytes=1_234)
+    assert "<h1>Content Too Large</h1>" in large.text  # RFC 9110 section 15.5.14
+    assert "At most 1,234 bytes" in large.text
+
+
 def test_fields_that_mean_nothing_are_not_kept(root: Path) -> None:
     async def many() -> AsyncIterator[bytes]:
         for number in range(2_000):

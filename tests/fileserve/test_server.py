@@ -105,7 +105,7 @@ def wait_until_it_has_left(server: RunningServer) -> None:
 # The start
 
 
-def test_start_says_what_is_served_in_at_most_six_lines(root: Path) -> None:
+def test_start_says_what_is_served_in_a_few_lines(root: Path) -> None:
     with running_server(root, "--chunked", "films") as server:
         assert len(server.lines) <= 6
         assert server.lines[0].endswith(f"serves {root}, read-only")
@@ -113,6 +113,14 @@ def test_start_says_what_is_served_in_at_most_six_lines(root: Path) -> None:
         assert "zero-copy: on, but for films (--chunked)" in server.lines
         assert "Ctrl-C" in server.lines[-1]
         assert get(server, "/small.txt") == (200, b"0123456789")
+
+
+def test_start_of_a_server_with_tokens_tells_how_to_make_one(root: Path, tmp_path: Path) -> None:
+    state = tmp_path / "its state"
+    with running_server(root, "--private", "--state-dir", str(state)) as server:
+        (line,) = [line for line in server.lines if line.startswith("let somebody in: ")]
+    command = "fileserve token create NAME --scope read --root"
+    assert line.endswith(f"FILESERVE_STATE_DIR='{state}' {command} {root}")
 
 
 def test_json_log_has_nothing_but_json_lines(root: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.known_tokens import revoke, token_for
 from tests.running_server import RunningServer, running_server
 from tests.wire.answers import Answer
-from tests.wire.raw_http import connect, request
+from tests.wire.raw_http import RawClient, connect, request
 
 CONTENT = b"0123456789"
 # What the issue promises, and as much again for a machine that is busy.
@@ -83,6 +83,29 @@ def test_a_revoked_token_is_refused_within_two_seconds(
         status = get(server, "/a/one.bin", bearer).status
         in_a_row = in_a_row + 1 if status in (401, 429) else 0
         time.sleep(0.02)
+
+
+def test_who_follows_a_file_sees_nothing_of_it_once_the_token_is_revoked(
+    server: RunningServer, root: Path, secret: str
+) -> None:
+    followed = root / "a" / "one.bin"
+    with connect(server) as client:
+        client.send(request("/a/one.bin?follow&from=0", [f"Authorization: Bearer {secret}"]))
+        assert client._socket.recv(65536).startswith(b"HTTP/1.1 200 ")
+        revoke(root, "reader")
+        time.sleep(REVOKED_SECONDS)
+        with followed.open("ab") as file:
+            file.write(b"new and secret")
+        server.output.wait_for(" revoked")
+        seen = b"".join(iter(lambda: _received(client), b""))
+    assert b"secret" not in seen
+
+
+def _received(client: RawClient) -> bytes:
+    try:
+        return client._socket.recv(65536)
+    except ConnectionResetError:
+        return b""
 
 
 def test_a_new_token_is_known_within_two_seconds(server: RunningServer, root: Path) -> None:

@@ -22,3 +22,8 @@ CLIENTS = [
 )
 def test_who_counts_as_one_client(address: str, key: str) -> None:
     assert network_of(address) == key
+
+
+def test_what_is_no_address_is_not_kept_at_any_length() -> None:
+    # Of 4,096 clients that a proxy invents 16 KiB each would be 64 MiB.
+    assert len(network_of("z" * 16_384)) == 64

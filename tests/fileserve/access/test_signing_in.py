@@ -267,3 +267,18 @@ def test_a_visit_from_another_site_loads_once_more(served: Serve) -> None:
     elsewhere = talk.ask("GET", "/", HTML | {"Sec-Fetch-Site": "cross-site"})
     assert elsewhere.headers["refresh"] == "0"
     assert "refresh" not in talk.ask("GET", "/", HTML | {"Sec-Fetch-Site": "same-origin"}).headers
+
+
+def test_whose_token_does_not_reach_is_led_to_the_login_and_back(served: Serve) -> None:
+    talk = served()
+    cookie = {"Cookie": session_of(log_in(talk, let_in(talk.site, "read", b"a b")))}
+    page = talk.ask("GET", "/b%22/?sort=size", HTML | cookie)
+    assert page.status_code == 403
+    login = '<a href="/-/login?next=/b%2522/%3Fsort%3Dsize">Log in with another token</a>'
+    assert login in page.text
+    assert (
+        talk.ask("GET", "/-/login?next=/b%2522/%3Fsort%3Dsize").text.count(
+            'name="next" value="/b%22/?sort=size"'
+        )
+        == 1
+    )

@@ -131,6 +131,12 @@ function finish(all) {
   // An empty folder has no rows to add to, so its page is loaded anew, unless something is left.
   if (done.length === all.length) void refreshSaying(words);
   else if (document.querySelector("table[role=table]")) void refresh();
+  else tellNotEmpty();
+}
+
+function tellNotEmpty() {
+  const empty = document.querySelector("p.empty");
+  if (empty !== null) empty.textContent = "Load this page again to see what was uploaded.";
 }
 
 async function refreshSaying(words) {
