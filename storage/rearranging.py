@@ -6,12 +6,15 @@ Everything here blocks and raises StorageErrors: for threads of the landing's po
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 
 from storage.atomic import Target, rename_entry, sync_folder
 from storage.blob import Fingerprint, fingerprint_of
 from storage.errors import (
     AlreadyExists,
     Changed,
+    NoSpace,
     NotFound,
     OtherFileSystem,
 )
@@ -32,9 +35,9 @@ def remove(landing: Landing, scope: Scope, expected: Fingerprint | None) -> None
     with (
         landing.opened(landing.name.parent) as folder_fd,
         landing.explained(),
-        landing.opened_staging() as staging_fd,
+        _staging_if_any(landing) as staging_fd,
     ):
-        with locked(staging_fd):
+        with nullcontext() if staging_fd is None else locked(staging_fd):
             found = _required(landing, folder_fd, expected)
             if not stat.S_ISDIR(found.st_mode):
                 os.unlink(landing.name.last, dir_fd=folder_fd)
@@ -43,7 +46,7 @@ def remove(landing: Landing, scope: Scope, expected: Fingerprint | None) -> None
             else:
                 gone = _set_aside(landing, folder_fd, staging_fd)
         sync_folder(folder_fd)
-        if gone is not None:
+        if gone is not None and staging_fd is not None:
             # It is gone for everybody; what cannot be removed now, the next start will.
             remove_tree(gone, staging_fd)
 
@@ -92,8 +95,23 @@ def _required(landing: Landing, folder_fd: int, expected: Fingerprint | None) ->
     return found
 
 
-def _set_aside(landing: Landing, folder_fd: int, staging_fd: int) -> bytes:
+@contextmanager
+def _staging_if_any(landing: Landing) -> Iterator[int | None]:
+    """The staging folder; None where it is not there, and a full disk has no room for it.
+
+    Removing is what makes room then: it goes on without the lock.
+    """
+    with ExitStack() as stack:
+        staging_fd = None
+        with suppress(NoSpace):
+            staging_fd = stack.enter_context(landing.opened_staging())
+        yield staging_fd
+
+
+def _set_aside(landing: Landing, folder_fd: int, staging_fd: int | None) -> bytes:
     """Take a folder out of everybody's sight in one step; its name among what is staged."""
+    if staging_fd is None:
+        raise NoSpace(f"{landing.name.display}: no space left to set it aside")
     landing.refuse_mounts()
     gone = new_gone_segment()
     os.rename(landing.name.last, gone, src_dir_fd=folder_fd, dst_dir_fd=staging_fd)

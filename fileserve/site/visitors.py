@@ -23,6 +23,7 @@ class Visitor:
     who: the name of their token; note: a sentence about the link by which they came; may_write:
     whether the shown folder takes uploads from them.  The urls are empty where nothing is offered.
     hidden_depth: so many folders from the root down are not to be named, nor linked to.
+    needs_token: other programs of theirs have to show the token to get the same.
     """
 
     who: str = ""
@@ -31,6 +32,7 @@ class Visitor:
     login_url: str = ""
     logout_url: str = ""
     hidden_depth: int = 0
+    needs_token: bool = False
 
 
 STRANGER = Visitor()
@@ -51,6 +53,7 @@ def visitor_of(scope: Scope, name: Name, settings: Settings) -> Visitor:
         login_url=f"{root_path}{LOGIN_PATH}?next={quote(address_of(scope), safe='/')}",
         logout_url=f"{root_path}{LOGOUT_PATH}" if is_known and _has_session(scope) else "",
         hidden_depth=len(visit.reads or ()),
+        needs_token=settings.private,
     )
 
 

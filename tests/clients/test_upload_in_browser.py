@@ -237,9 +237,12 @@ def test_a_session_that_ended_is_told_and_the_upload_can_go_on(
 
 
 def test_everything_goes_by_keyboard(page: "Page", folder: Path) -> None:
-    page.locator("#upload.ready summary").focus()
+    await_panel(page)
+    page.locator("#upload summary").focus()
     page.keyboard.press("Enter")
+    page.locator("#choose-files").wait_for()
     page.keyboard.press("Tab")
+    page.wait_for_function("document.activeElement.id === 'choose-files'")
     with page.expect_file_chooser() as choosing:
         page.keyboard.press("Enter")
     choosing.value.set_files([file_of("old.txt"), file_of("b.txt")])  # type: ignore[list-item]

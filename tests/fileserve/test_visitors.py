@@ -142,3 +142,9 @@ def test_no_name_of_a_token_and_no_address_breaks_the_page() -> None:
     page = form.head() + form.rows([Entry(b"a", EntryKind.FILE, 1, 0)]) + form.tail()
     assert "<script>" not in re.sub(r"<script type=\"module\"[^>]*></script>", "", page)
     assert '<b>"' not in page
+
+
+@pytest.mark.parametrize("private", [True, False])
+def test_who_reads_by_a_token_is_told_that_programs_need_it(private: bool) -> None:
+    visitor = asked(scope_of(WRITER, COOKIE), private=private, writable=True)
+    assert visitor.needs_token is private

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -70,18 +69,6 @@ def no_leaks() -> Iterator[None]:
 def open_descriptors() -> int:
     """How many descriptors this process has open."""
     return len(os.listdir("/proc/self/fd"))
-
-
-RENAME_EXCHANGE = 2
-AT_FDCWD = -100
-
-
-def exchange(one: bytes, other: bytes) -> None:
-    """Swap two names in one step, renameat2(2)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

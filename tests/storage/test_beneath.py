@@ -288,7 +288,7 @@ def read_for(seconds: float, root: Root, path: str) -> dict[object, int]:
 
 _SWAPPER = """
 import os, sys
-from conftest import exchange
+from exchanging import exchange
 one, other = map(os.fsencode, sys.argv[1:])
 print("ready", flush=True)
 while True:

@@ -269,6 +269,17 @@ def test_a_full_disk_is_told_and_costs_nothing(small_disk: Path, framing: str) -
         assert client.put("/new", content=pieces[0]).status_code == 201
 
 
+def test_a_file_is_removed_where_the_disk_has_no_room_for_a_folder(small_disk: Path) -> None:
+    (small_disk / "large").write_bytes(b"x")
+    no_more = "remount,size=8m,nr_inodes=2"  # the root itself, and the file
+    subprocess.run(["mount", "-o", no_more, small_disk], check=True)
+    with pytest.raises(OSError, match="No space left"):
+        (small_disk / "folder").mkdir()
+    with writable_server(small_disk) as served, served.client() as client:
+        assert client.delete("/large").status_code == 204
+    assert not (small_disk / "large").exists()
+
+
 def test_two_uploads_that_do_not_fit_together_do_not_both_begin(small_disk: Path) -> None:
     told = ("Content-Length: 5000000", "Expect: 100-continue")
     with (

@@ -1,7 +1,7 @@
 // What the listing can do with scripts: sort, filter, keys, menus and the size of the whole.
 
 import { linesForFile, linesForFolder, localName } from "./commands.js";
-import { toggleMenu } from "./menu.js";
+import { commandHint, toggleMenu } from "./menu.js";
 import { bindSwitch, isTaken, lettersAct } from "./shortcuts.js";
 import { humanSize } from "./sizes.js";
 import { forgetArrival, sortRows } from "./sorting.js";
@@ -11,7 +11,7 @@ const field = document.querySelector("#search");
 const status = document.querySelector("#status");
 const totals = document.querySelector("main > .totals");
 let allTotals = totals?.textContent;
-const HINT = "curl, wget and aria2 go on where they were cut off.";
+const HINT = commandHint();
 const FOLDER_HINT = `${HINT} The others fetch file by file.`;
 
 document.documentElement.classList.add("scripted");

@@ -5,6 +5,13 @@ import { copyText } from "./clipboard.js";
 let menu = null;
 let opener = null;
 
+/** What people should know of the ready command lines. */
+export function commandHint() {
+  const hint = "curl, wget and aria2 go on where they were cut off.";
+  const needsToken = document.querySelector(".visitor[data-needs-token]") !== null;
+  return needsToken ? `${hint} Here they need your token, too, like curl -u any:TOKEN.` : hint;
+}
+
 /** Opens the menu beside a button, or closes it where it is open for that button already. */
 export function toggleMenu(button, subject) {
   if (menu?.matches(":popover-open") && opener === button) {

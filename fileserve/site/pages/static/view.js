@@ -2,7 +2,7 @@
 
 import { bindCopy } from "./clipboard.js";
 import { linesForFile } from "./commands.js";
-import { toggleMenu } from "./menu.js";
+import { commandHint, toggleMenu } from "./menu.js";
 import { recall, remember, forget } from "./positions.js";
 import { bindSwitch, isTaken, lettersAct } from "./shortcuts.js";
 
@@ -31,9 +31,8 @@ if (following) void import("./following.js").then((module) => module.bindFollow(
 
 function openMenu(event) {
   const links = [["Download", `${file}?download`, true], ["Open file", file, false]];
-  const hint = "curl, wget and aria2 go on where they were cut off.";
   const lines = [["Link", file], ...linesForFile(file, Boolean(media))];
-  toggleMenu(event.currentTarget, { title, links, lines, hint, qr: `${file}?qr` });
+  toggleMenu(event.currentTarget, { title, links, lines, hint: commandHint(), qr: `${file}?qr` });
 }
 
 // The player.
