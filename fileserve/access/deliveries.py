@@ -39,6 +39,10 @@ _FIRST_CLIENT = "#first"
 _FOR_EVER_SECONDS = 1 << 40
 
 
+class LinkBusy(Exception):  # noqa: N818 - an outcome, not a fault
+    """So many ask at once that a limit could not be kept; a moment later it can."""
+
+
 class Extent(Enum):
     """How much a request asks for."""
 
@@ -69,7 +73,7 @@ class Deliveries:
         """Whether the client may have target: by its delivery, or by one that is left.
 
         now is in seconds since 1970.  With the catalog gone everybody may: counts are lost then,
-        downloads are not.
+        downloads are not.  Raises LinkBusy.
         """
         known = self._client(link.link_id, client)
         is_repeated = extent is Extent.WHOLE and _digest(target) in known.complete
@@ -93,7 +97,10 @@ class Deliveries:
         return True
 
     async def is_open_to(self, link: Link, client: bytes, now: float) -> bool:
-        """Whether the client has a delivery that goes on, or one is left; counts nothing."""
+        """Whether the client has a delivery that goes on, or one is left; counts nothing.
+
+        Raises LinkBusy.
+        """
         if link.downloads is None:
             return True
         limit = link.downloads
@@ -104,10 +111,7 @@ class Deliveries:
         def look(catalog: "Catalog") -> bool:
             return catalog.has_delivery(link.link_id, client, limit, int(now), WINDOW_SECONDS)
 
-        try:
-            return await self._desk.ask(look, _ASK_SECONDS)
-        except CatalogUnavailable:
-            return True
+        return await self._ask(look)
 
     async def _is_granted(self, link: Link, count: "Callable[[Catalog], bool]") -> bool:
         if link.downloads is None:
@@ -116,9 +120,16 @@ class Deliveries:
             if not self._desk.is_behind:
                 self._desk.submit(count)
             return True
+        return await self._ask(count)
+
+    async def _ask(self, question: "Callable[[Catalog], bool]") -> bool:
+        """What the catalog says, and yes where it is gone; raises LinkBusy."""
         try:
-            return await self._desk.ask(count, _ASK_SECONDS)
-        except CatalogUnavailable:
+            return await self._desk.ask(question, _ASK_SECONDS)
+        except CatalogUnavailable as error:
+            if self._desk.is_behind:
+                # Whoever made so many ask at once must not lift the limit by that.
+                raise LinkBusy from error
             # The desk has logged it.
             return True
 
@@ -141,7 +152,7 @@ class Deliveries:
             )
 
     async def is_first_client(self, link: Link, address: bytes, now: float) -> bool:
-        """Whether nobody came by this link before from another address."""
+        """Whether nobody came by this link before from another address; raises LinkBusy."""
         link_id = link.link_id + _FIRST_CLIENT
         known = self._client(link_id, address)
         if known.renewed_at > now - _RENEW_SECONDS:
@@ -150,10 +161,7 @@ class Deliveries:
         def claim(catalog: "Catalog") -> bool:
             return catalog.claim_delivery(link_id, address, 1, int(now), _FOR_EVER_SECONDS)
 
-        try:
-            is_first = await self._desk.ask(claim, _ASK_SECONDS)
-        except CatalogUnavailable:
-            return True
+        is_first = await self._ask(claim)
         if is_first:
             known.renewed_at = now
         return is_first

@@ -12,7 +12,7 @@ from functools import partial
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fileserve.access.asking import READING, STATIC_PREFIX, asked_in, name_at
-from fileserve.access.deliveries import Deliveries, client_key
+from fileserve.access.deliveries import Deliveries, LinkBusy, client_key
 from fileserve.access.known_keys import KnownKeys
 from fileserve.access.link_answer import LinkAnswer, LinkSpent, discreet, is_counted
 from fileserve.access.links import LINKS_PREFIX, Link, genuine_link, parse_token
@@ -43,6 +43,12 @@ SPENT = Problem(
     "This link has been used up",
     "It was good for a number of downloads, and all of them have been made. "
     "Please ask whoever sent it to you for a new one.",
+)
+BUSY = Problem(
+    503,
+    "Too many come by links at once",
+    "The downloads of this link cannot be counted now. Please try again in a moment.",
+    ((b"retry-after", b"2"),),
 )
 OTHER_PLACE = Problem(
     403,
@@ -79,6 +85,18 @@ class LinkDoor:
         transfer: Transfer,
     ) -> None:
         """Answer a request for which is_link_path() holds; app_for says who has what is behind."""
+        try:
+            await self._let_in(app_for, scope, receive, transfer)
+        except LinkBusy:
+            await send_problem(scope, discreet(transfer.send), BUSY)
+
+    async def _let_in(
+        self,
+        app_for: Callable[[Scope], ASGIApp],
+        scope: Scope,
+        receive: Receive,
+        transfer: Transfer,
+    ) -> None:
         passage = await self._judge(scope)
         send = discreet(transfer.send)
         if isinstance(passage, Problem):

@@ -1,6 +1,7 @@
 """Deliveries are counted by the catalog, for all processes, and without asking it too often."""
 
 import asyncio
+import threading
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fileserve.access.deliveries import Deliveries, Extent, client_key
+from fileserve.access.deliveries import Deliveries, Extent, LinkBusy, client_key
 from fileserve.access.links import Link
 from fileserve.operations.catalog_desk import CatalogDesk, CatalogPlace, Presence
 from storage.catalog import Catalog
@@ -131,6 +132,26 @@ def test_a_flood_by_one_link_does_not_keep_another_one_from_its_limit(tmp_path: 
         # About a second of work would be before this.
         assert here._desk._queue.qsize() <= 100
         assert not await here.claim(replace(FILE, downloads=1), b"you", b"/", WHOLE, NOW)
+
+    with_processes(tmp_path, 1, use)
+
+
+def test_a_crowd_that_would_wait_too_long_does_not_lift_the_limit(tmp_path: Path) -> None:
+    link = replace(FILE, downloads=1)
+
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+        assert await here.claim(link, b"me", b"/", WHOLE, NOW)
+        is_over = threading.Event()
+        for _ in range(150):
+            here._desk.submit(lambda catalog: is_over.wait(20))
+        try:
+            with pytest.raises(LinkBusy):
+                await here.claim(link, b"you", b"/", WHOLE, NOW)
+            # Who has a delivery goes on with it.
+            assert await here.claim(link, b"me", b"/", PART, NOW + 1)
+        finally:
+            is_over.set()
 
     with_processes(tmp_path, 1, use)
 
