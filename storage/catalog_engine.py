@@ -154,7 +154,11 @@ def held(path: str) -> Iterator[None]:
     try:
         _lock(lock_fd)
         try:
-            os.close(open_for_owner(path))
+            # One that is there is not touched: closing it here would drop the locks by which
+            # SQLite, in this process, keeps others from removing the log it writes to
+            # (fcntl(2); sqlite.org/howtocorrupt.html, 2.2).
+            if not os.path.lexists(path):
+                os.close(open_for_owner(path))
         except OSError as error:
             raise _cannot_open(path, error) from error
         yield

@@ -343,6 +343,18 @@ def test_whoever_counts_waits_for_all_who_count_or_change(catalog_url: str) -> N
     assert claims == [False]
 
 
+def test_another_process_that_closes_does_not_remove_the_log_in_use(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/catalog.sqlite"
+    opening = "import sys; from storage.catalog import Catalog; Catalog.open(sys.argv[1]).close()"
+    with Catalog.open(url) as catalog:
+        catalog.put_token(TokenRecord("t", b"h" * 32, "read", b"", 1))
+        subprocess.run([sys.executable, "-c", opening, url], check=True, timeout=60)
+        assert (tmp_path / "catalog.sqlite-wal").exists()
+        catalog.put_token(TokenRecord("u", b"i" * 32, "read", b"", 1))
+        with Catalog.open(url) as other:
+            assert len(other.tokens()) == 2
+
+
 CLAIMS_AND_WRITES = """
 import sys
 from storage.catalog import Catalog
