@@ -1,9 +1,11 @@
 """Connections to the database of the catalog, and what its errors mean."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 
@@ -157,13 +159,25 @@ def held(path: str) -> Iterator[None]:
             # One that is there is not touched: closing it here would drop the locks by which
             # SQLite, in this process, keeps others from removing the log it writes to
             # (fcntl(2); sqlite.org/howtocorrupt.html, 2.2).
-            if not os.path.lexists(path):
+            if not _is_there(path):
                 os.close(open_for_owner(path))
         except OSError as error:
             raise _cannot_open(path, error) from error
         yield
     finally:
         os.close(lock_fd)
+
+
+def _is_there(path: str) -> bool:
+    """Whether a file has the name; raises OSError for a symlink or a folder."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISLNK(mode) or stat.S_ISDIR(mode):
+        number = errno.ELOOP if stat.S_ISLNK(mode) else errno.EISDIR
+        raise OSError(number, os.strerror(number))
+    return True
 
 
 def _lock(fd: int) -> None:

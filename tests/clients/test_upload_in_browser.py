@@ -217,6 +217,11 @@ def test_a_session_that_ended_is_told_and_the_upload_can_go_on(
 ) -> None:
     secret = token_for(place.root, name="short-lived")
     with opened_page(browser) as page:
+        # The server looks for new tokens each second.
+        asked = page.context.request
+        shown = {"Authorization": f"Bearer {secret}"}
+        uploads = f"http://127.0.0.1:{place.server.port}/-/uploads/"
+        wait_until(lambda: asked.get(uploads, headers=shown).status != 401, "the new token")
         enter(page, Place(place.server, place.root, secret), f"{folder.name}/")
         revoke(place.root, "short-lived")
         reading = page.context.request
