@@ -67,7 +67,8 @@ def _forget_old_links(connection: Connection, now: int) -> None:
 
 def all_links(connection: Connection) -> list[LinkRecord]:
     """Every link, the oldest first, revoked and expired ones included."""
-    query = select(*_LINK_COLUMNS).order_by(links.c.created_at, links.c.link_id)
+    # Of two made in one second the revision tells, which a later revocation raises.
+    query = select(*_LINK_COLUMNS).order_by(links.c.created_at, links.c.revision, links.c.link_id)
     return [LinkRecord(**row._mapping) for row in connection.execute(query)]
 
 

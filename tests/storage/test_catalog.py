@@ -208,6 +208,13 @@ def test_links_come_out_as_they_went_in(catalog: Catalog) -> None:
         catalog.put_link(written[0])
 
 
+def test_links_of_one_second_come_out_in_the_order_they_were_made_in(catalog: Catalog) -> None:
+    made = ["m", "z", "a", "q"]
+    for link_id in made:
+        catalog.put_link(LinkRecord(link_id, "k", b"a", False, created_at=1))
+    assert [link.link_id for link in catalog.links()] == made
+
+
 def test_a_link_that_another_program_made_can_be_revoked(catalog: Catalog) -> None:
     catalog.revoke_link("strange", 5)
     catalog.revoke_link("strange", 6)
