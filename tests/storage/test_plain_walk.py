@@ -1,4 +1,4 @@
-"""The plain walk stays on its mount: what is mounted below is neither counted, emptied nor asked."""
+"""The plain walk stays on its mount: what is mounted below is not counted, emptied or asked."""
 
 import os
 from collections.abc import Callable
