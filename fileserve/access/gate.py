@@ -19,6 +19,10 @@ OPEN_PATHS = frozenset((b"/-/health", b"/-/ready", b"/-/login", b"/-/logout"))
 _OWN_PREFIX = b"/-/"
 BASIC: Field = (b"www-authenticate", b'Basic realm="fileserve", charset="UTF-8"')
 BEARER: Field = (b"www-authenticate", b'Bearer realm="fileserve"')
+# RFC 6750 section 3.1: whoever has shown a token is told what is wrong with it.
+_WRONG: Field = (BEARER[0], BEARER[1] + b', error="invalid_token"')
+_TOO_LITTLE: Field = (BEARER[0], BEARER[1] + b', error="insufficient_scope"')
+NOT_ALLOWED = problem(403, "Your token does not allow this here.", _TOO_LITTLE)
 _NOTE_SECONDS = 60
 _UPLOADS = (b"/-/uploads", b"/-/uploads/")
 
@@ -108,7 +112,8 @@ class Gate:
         """Refuse wrong credentials: 401, and 429 where there were too many of them."""
         wait = self._attempts.note_failure(client, time.monotonic())
         if wait is None:
-            return unauthorized("These credentials are not known here, or do not hold any more.")
+            detail = "These credentials are not known here, or do not hold any more."
+            return problem(401, detail, BASIC, _WRONG)
         retry_after = (b"retry-after", str(wait).encode("ascii"))
         return problem(429, "Too many wrong credentials came from your address.", retry_after)
 
@@ -153,7 +158,7 @@ class Gate:
     def _within(self, visit: Visit, right: Right, raw_path: bytes) -> Visit | Problem:
         if _has_right(visit, right, raw_path):
             return visit
-        return problem(403, "Your token does not allow this here.")
+        return NOT_ALLOWED
 
 
 def right_for(method: str, raw_path: bytes) -> Right:

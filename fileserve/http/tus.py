@@ -117,7 +117,8 @@ def is_version_spoken(fields: Mapping[str, str]) -> bool:
 
 def has_upload(fields: Mapping[str, str]) -> bool:
     """Whether the content of a request is bytes of an upload ("PATCH", "Creation With Upload")."""
-    return fields.get("content-type", "").strip().lower() == CONTENT_TYPE
+    media_type = fields.get("content-type", "").partition(";")[0]
+    return media_type.strip().lower() == CONTENT_TYPE
 
 
 def parse_creation(fields: Mapping[str, str]) -> Creation | Refused:

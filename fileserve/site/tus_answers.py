@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fileserve.http.tus import (
     CHECKSUM_ALGORITHMS,
     CHECKSUM_MISMATCH,
+    CONTENT_TYPE,
     EXTENSIONS,
     VERSION,
     Refused,
@@ -16,6 +17,8 @@ from storage.upload_sessions import Kind, Session, State
 UPLOADS_PATH = "/-/uploads/"
 _COLLECTION_ALLOW: Field = (b"allow", b"OPTIONS, POST")
 _UPLOAD_ALLOW: Field = (b"allow", b"DELETE, HEAD, OPTIONS, PATCH")
+# RFC 5789 sections 2.2 and 3.1: what a PATCH has to bring.
+_ACCEPT_PATCH: Field = (b"accept-patch", CONTENT_TYPE.encode())
 TUS_RESUMABLE: Field = (b"tus-resumable", VERSION.encode())
 _COMMON: tuple[Field, ...] = (
     TUS_RESUMABLE,
@@ -45,7 +48,7 @@ def capabilities(max_size: int | None, upload_id: str) -> Answer:
         (b"tus-version", VERSION.encode()),
         (b"tus-extension", ",".join(EXTENSIONS).encode()),
         (b"tus-checksum-algorithm", ",".join(CHECKSUM_ALGORITHMS).encode()),
-        _UPLOAD_ALLOW if upload_id else _COLLECTION_ALLOW,
+        *((_UPLOAD_ALLOW, _ACCEPT_PATCH) if upload_id else (_COLLECTION_ALLOW,)),
     ]
     if max_size is not None:
         fields.append((b"tus-max-size", b"%d" % max_size))
@@ -91,7 +94,8 @@ def created(
 
 def refused(refusal: Refused) -> Problem:
     """A refusal of what the fields of a request say."""
-    return tus_problem(refusal.status, refusal.detail)
+    fields = (_ACCEPT_PATCH,) if refusal.status == 415 else ()
+    return tus_problem(refusal.status, refusal.detail, *fields)
 
 
 def tus_problem(status: int, detail: str, *more: Field) -> Problem:

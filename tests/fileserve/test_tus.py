@@ -148,6 +148,7 @@ CONTINUATIONS = [
     ({"upload_offset": "x"},                b"world",         400, "unreadable-offset"),
     ({"upload_offset": ""},                 b"world",         400, "no-offset"),
     ({"content_type": "text/plain"},        b"world",         415, "another-type"),
+    ({"content_type": OFFSET_STREAM + ";x=y"}, b"world",      204, "a-parameter"),
     ({"content_type": ""},                  b"world",         415, "no-type"),
     ({"content_encoding": "gzip"},          b"world",         415, "encoded"),
     ({"tus_resumable": "0.2.2"},            b"world",         412, "another-version"),
@@ -169,6 +170,8 @@ def test_continuation(root: Path, fields: dict[str, str], content: bytes, status
         answer = await client.patch(upload, 5, content, **fields)
         assert answer.status_code == status, answer.text
         assert answer.headers["tus-resumable"] == "1.0.0"
+        is_of_another_type = status == 415 and "content_encoding" not in fields  # RFC 5789, 2.2
+        assert (answer.headers.get("accept-patch") == OFFSET_STREAM) == is_of_another_type
         assert await client.offset(upload) == (5 + len(content) if status == 204 else 5)
 
     run_with_client(root, steps)

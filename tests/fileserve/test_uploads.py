@@ -264,6 +264,13 @@ def test_a_refusal_leaves_everything_as_it_was(
     assert staged(root) == []
 
 
+def test_a_415_tells_what_would_be_taken(root: Path) -> None:
+    encoded = ask(root, "PUT", "/new", CONTENT, {"Content-Encoding": "gzip"})
+    assert encoded.headers["accept-encoding"] == "identity"  # RFC 9110, 12.5.3
+    plain = ask(root, "POST", "/full/", CONTENT, {"Content-Type": "text/plain"})
+    assert plain.headers["accept"] == "multipart/form-data"  # RFC 9110, 15.5.16
+
+
 @pytest.mark.parametrize("field", ["Content-Digest", "Repr-Digest"])
 def test_a_digest_that_is_right_or_unknown_is_no_hindrance(root: Path, field: str) -> None:
     fields = {field: digest(CONTENT)}
