@@ -12,7 +12,7 @@ from fileserve.http.tus import (
     expires_field,
 )
 from fileserve.problems import Field, Problem, problem
-from storage.upload_sessions import Kind, Session, State
+from storage.upload_sessions import Session, State
 
 UPLOADS_PATH = "/-/uploads/"
 _COLLECTION_ALLOW: Field = (b"allow", b"OPTIONS, POST")
@@ -55,7 +55,7 @@ def capabilities(max_size: int | None, upload_id: str) -> Answer:
     return Answer(204, tuple(fields))
 
 
-def standing(session: Session, offset: int, expires_at: float, root_path: str) -> Answer:
+def standing(session: Session, offset: int, expires_at: float) -> Answer:
     """The answer to HEAD: how far an upload is."""
     fields: list[Field] = [(b"upload-offset", b"%d" % offset)]
     if session.length is None:
@@ -64,11 +64,8 @@ def standing(session: Session, offset: int, expires_at: float, root_path: str) -
         fields.append((b"upload-length", b"%d" % session.length))
     if session.metadata:
         fields.append((b"upload-metadata", session.metadata.encode("latin-1")))
-    if session.kind is Kind.PART:
-        fields.append((b"upload-concat", b"partial"))
-    elif session.part_ids:
-        parts = " ".join(f"{root_path}{UPLOADS_PATH}{part_id}" for part_id in session.part_ids)
-        fields.append((b"upload-concat", f"final;{parts}".encode()))
+    if session.concatenation:
+        fields.append((b"upload-concat", session.concatenation.encode("ascii")))
     if session.state is State.OPEN:
         fields.append(_expires(expires_at))
     return Answer(200, tuple(fields))

@@ -345,6 +345,17 @@ def test_parts_become_one_file(root: Path) -> None:
     assert (root / "a.bin").read_bytes() == b"helloworld"
 
 
+def test_upload_concat_is_told_as_it_came(root: Path) -> None:
+    # "Upload-Concat": the value as received in the request that created the upload.
+    async def steps(client: TusClient) -> None:
+        urls = ["http://host" + part for part in await parts_of(client, b"hello", b"world")]
+        final = (await joined(client, urls, "a.bin")).headers["location"]
+        head = await client.ask("HEAD", final)
+        assert head.headers["upload-concat"] == "final;" + " ".join(urls)
+
+    run_with_client(root, steps)
+
+
 def test_parts_are_joined_once_however_often_that_is_asked(root: Path) -> None:
     async def steps(client: TusClient) -> None:
         parts = await parts_of(client, b"hello", b"world")
@@ -552,6 +563,27 @@ def test_a_method_may_be_told_by_a_field(root: Path) -> None:
 
     run_with_client(root, steps)
     assert (root / "a.bin").read_bytes() == b"hello"
+
+
+OVERRIDDEN = [
+    # target      method     status
+    (UPLOADS,     "PATCH",   405),
+    (UPLOADS,     "OPTIONS", 204),
+    (UPLOADS,     "POST",    201),
+    ("/folder/",  "DELETE",  405),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "method", "status"), OVERRIDDEN)
+def test_a_method_that_is_told_by_a_field_holds_for_every_address(
+    root: Path, target: str, method: str, status: int
+) -> None:
+    async def steps(client: TusClient) -> None:
+        fields = {**_SIZED, "x_http_method_override": method}
+        assert (await client.ask("POST", target, **fields)).status_code == status
+
+    run_with_client(root, steps)
+    assert bool(staged(root)) == (status == 201)
 
 
 def test_without_writable_there_are_no_uploads(root: Path) -> None:
