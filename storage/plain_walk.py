@@ -4,11 +4,15 @@ For counting, looking and removing in threads; what is served is walked by trees
 """
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, NoReturn
 
-_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+from storage.openat2 import is_usable
+from storage.walk import AtMountPoint, Step, step_by_mount_id, step_by_openat2
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Met(NamedTuple):
@@ -35,14 +39,16 @@ def folders_at_and_below(
 ) -> Iterator[Met]:
     """The folder top and all below it, each before those in it; follows no links.
 
+    Stays on the mount of dir_fd: another one, which may hang, is not touched and unreadable.
     Whoever takes a name out of `folders` keeps the walk from going there.  unreadable is told of
     what cannot be read; a folder that vanished meanwhile is left out.
     """
+    step = step_by_openat2 if is_usable(dir_fd) else step_by_mount_id
     waiting = [top]
     while waiting:
         path = waiting.pop()
         try:
-            fd = os.open(path, _FLAGS, dir_fd=dir_fd)
+            fd = _open(path, dir_fd, step)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -59,6 +65,17 @@ def folders_at_and_below(
         finally:
             os.close(fd)
         waiting += [path + b"/" + name for name in met.folders]
+
+
+def _open(path: bytes, dir_fd: int, step: Step) -> int:
+    try:
+        found = step(dir_fd, path, os.O_DIRECTORY)
+    except AtMountPoint:
+        raise OSError(errno.EXDEV, "another mount begins here", path) from None
+    try:
+        return os.open(b".", _FLAGS, dir_fd=found)
+    finally:
+        os.close(found)
 
 
 def remove_tree(top: bytes, dir_fd: int) -> None:

@@ -72,6 +72,8 @@ def move(
         ):
             # Before any folder is made.
             found = _required(old, old_fd, expected)
+            # Before anybody looks into it, too: what is mounted there may hang.
+            old.refuse_mounts()
             if old.name.parent != new.name.parent:
                 refuse_climbing_links(old.name, old_fd, found)
             with new.made_folder(new.name.parent, made) as new_fd, locked(staging_fd):
