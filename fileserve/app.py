@@ -10,30 +10,26 @@ import logging
 import os
 import secrets
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fileserve.access.asking import asked_by, asked_in, path_below
-from fileserve.access.gate import Gate, Tokens
+from fileserve.access.gate import Gate
 from fileserve.access.keys import Purpose, signing_key
 from fileserve.access.known_keys import KnownKeys
 from fileserve.access.link_door import LinkDoor, is_link_path
 from fileserve.access.visit import note_visit
 from fileserve.delivery.direct import Delivery
-from fileserve.delivery.plan import request_fields
 from fileserve.delivery.request_heads import RequestHead
-from fileserve.http.preconditions import Verdict, evaluate_undated
-from fileserve.http.validators import EntityTag
 from fileserve.operations.background_sums import background_sums
 from fileserve.operations.catalog_desk import CatalogDesk, Presence
 from fileserve.operations.following import FollowedAnswer, Following
@@ -43,7 +39,7 @@ from fileserve.problems import Problem, problem, problem_response
 from fileserve.settings import Settings, SettingsError
 from fileserve.site.cors import with_cors
 from fileserve.site.files import FileSite
-from fileserve.site.pages import STATIC_CACHE_CONTROL, STATIC_FILES, STATIC_PREFIX
+from fileserve.site.service_pages import add_service_pages
 from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, Refusal, SignIn
 from fileserve.state import (
     catalog_place,
@@ -62,9 +58,6 @@ if TYPE_CHECKING:
 
 _UPLOADS_PREFIX = b"/-/uploads/"
 SERVICE_PREFIX = "/-/"
-# Longer than any local disk takes, shorter than the patience of those who ask.
-_READY_SECONDS = 3.0
-_READABLE = ["GET", "HEAD"]
 
 
 class Site(FastAPI):
@@ -91,8 +84,6 @@ class Site(FastAPI):
         self.state.transfers = TransferRegistry()
         # None: nobody changes anything, and nothing is imported for it.
         self.changes = _changes_for(settings, storage, self.state.desk)
-        # Asked anew with each request, as the desk knows them now.
-        self.tokens: Callable[[], Tokens] = lambda: self.state.desk.tokens
         # Until the one in the state folder is read: sessions by it end with this process.
         self.session_key = secrets.token_bytes(32)
         self.gate = self._gate_for(settings)
@@ -144,10 +135,8 @@ class Site(FastAPI):
         """The gate; None where everybody may read and nobody writes, so that it costs nothing."""
         if not (settings.private or settings.writable):
             return None
-        return Gate(settings, self._known_tokens, lambda: self.session_key, self._note_use)
-
-    def _known_tokens(self) -> Tokens:
-        return self.tokens()
+        desk: CatalogDesk = self.state.desk
+        return Gate(settings, lambda: desk.tokens, lambda: self.session_key, self._note_use)
 
     def _note_use(self, token_name: str, now: int) -> None:
         desk: CatalogDesk = self.state.desk
@@ -177,12 +166,10 @@ def create_app(settings: Settings, storage: LocalStorage) -> Site:
     """
     _refuse_reserved_folder(storage)
     site = Site(settings, storage)
-    site.add_api_route(f"{SERVICE_PREFIX}health", _health, methods=_READABLE)
-    site.add_api_route(f"{SERVICE_PREFIX}ready", _ready, methods=_READABLE)
-    site.add_api_route(f"{STATIC_PREFIX}{{file_name}}", _static, methods=_READABLE)
+    add_service_pages(site)
     if site.gate is not None:
         sign_in = SignIn(settings, site.gate)
-        site.add_api_route(LOGIN_PATH, sign_in.show, methods=_READABLE)
+        site.add_api_route(LOGIN_PATH, sign_in.show, methods=["GET", "HEAD"])
         site.add_api_route(LOGIN_PATH, sign_in.enter, methods=["POST"])
         site.add_api_route(LOGOUT_PATH, sign_in.leave, methods=["POST"])
     return site
@@ -216,23 +203,23 @@ def _place_of_keys(settings: Settings) -> Path | None:
 
 
 @asynccontextmanager
-async def _lifespan(site: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(site: Site) -> AsyncIterator[None]:
     """What a process needs while it serves; begins after the fork of a worker."""
+    settings: Settings = site.state.settings
     storage: LocalStorage = site.state.storage
-    with logging_through_thread(site.state.settings.log_format):
+    desk: CatalogDesk = site.state.desk
+    with logging_through_thread(settings.log_format):
         await storage.start()
-        desk: CatalogDesk = site.state.desk
         try:
             await desk.start()
-            if isinstance(site, Site) and site.changes is not None:
+            if site.changes is not None:
                 site.changes.start()
-            if isinstance(site, Site) and site.gate is not None:
+            if site.gate is not None:
                 site.session_key = await asyncio.to_thread(_kept_session_key, site)
-            settings: Settings = site.state.settings
             async with background_sums(settings, partial(open_catalog, settings)):
                 yield
         finally:
-            if isinstance(site, Site) and site.changes is not None:
+            if site.changes is not None:
                 await site.changes.stop()
             await desk.close()
             await storage.close()
@@ -245,61 +232,6 @@ def _kept_session_key(site: Site) -> bytes:
     except (StorageError, SettingsError, OSError) as error:
         _log.warning("logins will not outlive this process: %s", error)
         return site.session_key
-
-
-async def _health(request: Request) -> Response:
-    """The process answers."""
-    response = JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
-    return _under_conditions(request, response)
-
-
-async def _ready(request: Request) -> Response:
-    """New clients are welcome: the root answers, and the service is not about to end."""
-    state = request.app.state
-    reasons = [] if not state.is_draining else ["The service is stopping."]
-    try:
-        if not await asyncio.wait_for(state.storage.is_in_place(), _READY_SECONDS):
-            reasons.append("The served folder was moved or replaced; restart the service.")
-    except (StorageError, TimeoutError):
-        reasons.append("The served folder does not answer.")
-    status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-    content = {"status": "not ready" if reasons else "ready", "reasons": reasons}
-    response = JSONResponse(content, status, headers={"Cache-Control": "no-store"})
-    return response if reasons else _under_conditions(request, response)
-
-
-async def _static(request: Request, file_name: str) -> Response:
-    """A style sheet or picture of the service's own pages."""
-    file = STATIC_FILES.get(STATIC_PREFIX + file_name)
-    if file is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND)
-    tag = EntityTag(file.digest, is_weak=False)
-    fields = {
-        "ETag": str(tag),
-        "Cache-Control": STATIC_CACHE_CONTROL,
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'",
-    }
-    response = Response(file.content, media_type=file.media_type, headers=fields)
-    return _under_conditions(request, response, tag)
-
-
-def _under_conditions(
-    request: Request, response: Response, tag: EntityTag | None = None
-) -> Response:
-    """A successful response, or what the request's conditions make of it (RFC 9110, 13.2.1)."""
-    match evaluate_undated(request_fields(request.headers.raw), tag):
-        case Verdict.FAILED:
-            return problem_response(
-                request, problem(412, "This is not in the state that was named.")
-            )
-        case Verdict.NOT_MODIFIED:
-            kept = {"etag", "cache-control"} & set(response.headers)
-            return Response(
-                status_code=304, headers={name: response.headers[name] for name in sorted(kept)}
-            )
-        case Verdict.PROCEED:
-            return response
 
 
 async def _answer_http_exception(request: Request, error: Exception) -> Response:

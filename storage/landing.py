@@ -96,15 +96,14 @@ class Landing:
         """Whether both lie on one mount."""
         return self.prefix == other.prefix
 
-    def refuse_mounts(self) -> None:
+    def refuse_mounts(self, folder_fd: int) -> None:
         """Raise AccessDenied where something is mounted in what has the name, or below it.
 
-        Moving or removing a tree must never move or empty a disk that somebody mounted in it.
+        folder_fd: the folder it is in.  Moving or removing a tree must never move or empty a disk
+        that somebody mounted in it.
         """
-        depth = len(self.name.segments)
-        for point in self._router.mount_points():
-            if point[:depth] == self.name.segments:
-                raise AccessDenied(f"{self.name.display}: a file system is mounted in it")
+        if self._router.table.current().within(folder_fd, self.name.last) is not None:
+            raise AccessDenied(f"{self.name.display}: a file system is mounted in it")
 
     def look(self) -> Fingerprint | None:
         """The state of the file that has the name now; raises as publish for what is no file."""

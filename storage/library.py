@@ -106,7 +106,7 @@ def remove(root: Root, name: Name, scope: Scope) -> None:
         if not stat.S_ISDIR(os.stat(name.last, dir_fd=fd, follow_symlinks=False).st_mode):
             os.unlink(name.last, dir_fd=fd)
         elif scope is Scope.TREE:
-            _refuse_mounts_in(root, name)
+            _refuse_mounts_in(fd, name)
             shutil.rmtree(name.last, dir_fd=fd)
         else:
             raise IsFolder(f"{name.display}: is a folder")
@@ -251,17 +251,15 @@ def _refuse_root(name: Name) -> None:
         raise NameRefused("the root folder itself is neither moved nor removed")
 
 
-def _refuse_mounts_in(root: Root, folder: Name) -> None:
+def _refuse_mounts_in(folder_fd: int, name: Name) -> None:
     # Removing a tree must never empty a disk that somebody mounted in it.
-    top = os.fsencode(os.readlink(f"/proc/self/fd/{root.fileno}"))
     with open(MOUNTINFO, "rb") as lines:
-        mounts = Mounts(parse_mountinfo(lines.read()))
-    for point in mounts.below(top):
-        if point[: len(folder.segments)] == folder.segments:
-            where = printable(b"/".join(point))
-            raise AccessDenied(
-                f"{folder.display}: another file system is mounted at {where}; unmount it first"
-            )
+        mount = Mounts(parse_mountinfo(lines.read())).within(folder_fd, name.last)
+    if mount is not None:
+        where = printable(mount.point)
+        raise AccessDenied(
+            f"{name.display}: another file system is mounted at {where}; unmount it first"
+        )
 
 
 def _strictest(existing: Existing, moved: os.stat_result) -> Existing:

@@ -71,6 +71,13 @@ class Mounts:
             if mount.point.startswith(start) and mount.point != start
         }
 
+    def within(self, folder_fd: int, segment: bytes) -> Mount | None:
+        """A mount at an entry of an open folder or anywhere below it; None if there is none."""
+        # The folder's path as it is now: the one it was asked by may have had links in it.
+        folder = os.readlink(b"/proc/self/fd/%d" % folder_fd)
+        start = os.path.join(folder, segment) + b"/"
+        return next((mount for mount in self.all if (mount.point + b"/").startswith(start)), None)
+
     def holding(self, path: bytes) -> Mount | None:
         """The mount an absolute path without symlinks lies on, judged by the text alone."""
         best: Mount | None = None

@@ -1,6 +1,7 @@
 """Walks a folder on the disk as it is, without recursion: a client can make 2,000 levels.
 
-For counting, looking and removing in threads; what is served is walked by trees.py.
+For counting, looking and removing in threads; what is served is walked by trees.py.  Whatever is
+mounted below is not touched: it may hang, and it is not ours to empty.
 """
 
 import contextlib
@@ -9,10 +10,11 @@ import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, NoReturn
 
-from storage.openat2 import is_usable
-from storage.walk import AtMountPoint, Step, step_by_mount_id, step_by_openat2
+from storage.mounts import mount_id
 
-_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# Opening a mount point so asks the file system that is mounted there nothing.
+_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Met(NamedTuple):
@@ -37,18 +39,16 @@ def pass_over(_error: OSError) -> None:
 def folders_at_and_below(
     top: bytes, dir_fd: int, unreadable: Callable[[OSError], None] = refuse
 ) -> Iterator[Met]:
-    """The folder top and all below it, each before those in it; follows no links.
+    """The folder top and all below it on its mount, each before those in it; follows no links.
 
-    Stays on the mount of dir_fd: another one, which may hang, is not touched and unreadable.
-    Whoever takes a name out of `folders` keeps the walk from going there.  unreadable is told of
-    what cannot be read; a folder that vanished meanwhile is left out.
+    unreadable is told of what cannot be read, also of mount points (EXDEV); a folder that
+    vanished meanwhile is left out.
     """
-    step = step_by_openat2 if is_usable(dir_fd) else step_by_mount_id
-    waiting = [top]
+    mount, waiting = mount_id(dir_fd), [top]
     while waiting:
         path = waiting.pop()
         try:
-            fd = _open(path, dir_fd, step)
+            fd = _open_folder(path, dir_fd, mount)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -56,26 +56,32 @@ def folders_at_and_below(
             continue
         try:
             met = Met(path, fd, [], [])
-            with os.scandir(fd) as entries:
-                for entry in entries:
-                    is_folder = entry.is_dir(follow_symlinks=False)
-                    names = met.folders if is_folder else met.others
-                    names.append(os.fsencode(entry.name))
+            try:
+                _list(met)
+            except OSError as error:
+                unreadable(error)
             yield met
         finally:
             os.close(fd)
         waiting += [path + b"/" + name for name in met.folders]
 
 
-def _open(path: bytes, dir_fd: int, step: Step) -> int:
+def _open_folder(path: bytes, dir_fd: int, mount: int) -> int:
+    """Raises OSError; EXDEV where another mount than this one begins."""
+    found = os.open(path, _LOOK, dir_fd=dir_fd)
     try:
-        found = step(dir_fd, path, os.O_DIRECTORY)
-    except AtMountPoint:
-        raise OSError(errno.EXDEV, "another mount begins here", path) from None
-    try:
-        return os.open(b".", _FLAGS, dir_fd=found)
+        if mount_id(found) != mount:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), path)
+        return os.open(b".", _READ, dir_fd=found)
     finally:
         os.close(found)
+
+
+def _list(met: Met) -> None:
+    with os.scandir(met.fd) as entries:
+        for entry in entries:
+            names = met.folders if entry.is_dir(follow_symlinks=False) else met.others
+            names.append(os.fsencode(entry.name))
 
 
 def remove_tree(top: bytes, dir_fd: int) -> None:

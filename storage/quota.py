@@ -74,13 +74,10 @@ class Quota:
 def bytes_below(root_fd: int) -> int:
     """The lengths of all files below an open folder together, unfinished uploads too.
 
-    Only of its own file system; folders that may not be read count nothing.
+    Only of its own mount; folders that may not be read count nothing.
     """
-    device, total = os.fstat(root_fd).st_dev, 0
+    total = 0
     for met in folders_at_and_below(b".", root_fd, pass_over):
-        if os.fstat(met.fd).st_dev != device:
-            met.folders.clear()
-            continue
         for name in met.others:
             with contextlib.suppress(OSError):
                 status = os.stat(name, dir_fd=met.fd, follow_symlinks=False)

@@ -72,8 +72,7 @@ def move(
         ):
             # Before any folder is made.
             found = _required(old, old_fd, expected)
-            # Before anybody looks into it, too: what is mounted there may hang.
-            old.refuse_mounts()
+            old.refuse_mounts(old_fd)
             if old.name.parent != new.name.parent:
                 refuse_climbing_links(old.name, old_fd, found)
             with new.made_folder(new.name.parent, made) as new_fd, locked(staging_fd):
@@ -114,7 +113,7 @@ def _set_aside(landing: Landing, folder_fd: int, staging_fd: int | None) -> byte
     """Take a folder out of everybody's sight in one step; its name among what is staged."""
     if staging_fd is None:
         raise NoSpace(f"{landing.name.display}: no space left to set it aside")
-    landing.refuse_mounts()
+    landing.refuse_mounts(folder_fd)
     gone = new_gone_segment()
     os.rename(landing.name.last, gone, src_dir_fd=folder_fd, dst_dir_fd=staging_fd)
     return gone
@@ -124,7 +123,6 @@ def _rename(
     old: Landing, old_fd: int, new: Landing, new_fd: int, claim: Claim
 ) -> Fingerprint | None:
     new.refuse_taken(new_fd, claim)
-    old.refuse_mounts()
     try:
         rename_entry(old_fd, old.name.last, Target(new_fd, new.name.last, claim.existing))
     except OSError as error:

@@ -40,11 +40,13 @@ def let_in(
 ) -> str:
     """Make a token that site knows from now on, besides those it knew; its secret."""
     secret = new_secret()
-    before = dict(site.tokens())
+    if site.gate is None:  # everybody reads, nobody writes: no token is asked for
+        return secret
+    before = dict(site.gate.tokens())
     name = name or f"token-{len(before) + 1}"
     known = Known(name, hash_of(secret.encode()), scope, path, expires_at, revoked_at)
     after = {**before, known.secret_hash: known}
-    site.tokens = lambda: after
+    site.gate.tokens = lambda: after
     return secret
 
 

@@ -41,8 +41,8 @@ class Gate:
         note_use: Callable[[str, int], object],
     ) -> None:
         """note_use takes a token's name and when it was used, in seconds since 1970."""
+        self.tokens = tokens
         self.session_key = session_key
-        self._tokens = tokens
         self._note_use = note_use
         self._noted_at: dict[str, int] = {}
         self._is_private = settings.private
@@ -70,7 +70,10 @@ class Gate:
         self._note(token)
         if self._is_forged(asked, shown):
             return problem(403, "This came from a page of another site.")
-        return self._within(self.visit_of_token(token), right, asked.raw_path)
+        visit = self.visit_of_token(token)
+        if not _has_right(visit, right, asked.raw_path):
+            return problem(403, "Your token does not allow this here.")
+        return visit
 
     def may_read_at_once(self, asked: Asked) -> bool:
         """Whether a GET or HEAD of a file may be answered without judge(); counts nothing."""
@@ -85,7 +88,7 @@ class Gate:
 
     def token_of_secret(self, secret: bytes) -> KnownToken | None:
         """The token that holds now and has this secret."""
-        return find_token(self._tokens(), secret, time.time())
+        return find_token(self.tokens(), secret, time.time())
 
     def visit_of_token(self, token: KnownToken) -> Visit:
         """What its holder may here: where everybody may read, so may every holder."""
@@ -131,13 +134,13 @@ class Gate:
             case None:
                 return None
             case TokenShown(secret):
-                return find_token(self._tokens(), secret, now)
+                return find_token(self.tokens(), secret, now)
             case SessionShown(value):
                 return token_of_session(self.session_key(), value, self._by_name(), now)
 
     def _by_name(self) -> dict[str, KnownToken]:
         """The tokens by name; made anew for each new snapshot only."""
-        tokens = self._tokens()
+        tokens = self.tokens()
         if tokens is not self._named_of:
             self._named = {token.name: token for token in tokens.values()}
             self._named_of = tokens
@@ -149,11 +152,6 @@ class Gate:
         if now - self._noted_at.get(token.name, 0) >= _NOTE_SECONDS:
             self._noted_at[token.name] = now
             self._note_use(token.name, now)
-
-    def _within(self, visit: Visit, right: Right, raw_path: bytes) -> Visit | Problem:
-        if _has_right(visit, right, raw_path):
-            return visit
-        return problem(403, "Your token does not allow this here.")
 
 
 def right_for(method: str, raw_path: bytes) -> Right:

@@ -4,47 +4,35 @@ import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from functools import lru_cache
 from operator import itemgetter
 
 from starlette.types import Receive, Scope, Send
 
 from fileserve.access.asking import path_below
 from fileserve.access.visit import visit_of
-from fileserve.delivery.plan import (
-    Description,
-    Field,
-    Plan,
-    Representation,
-    describe,
-    make_plan,
-    request_fields,
-)
+from fileserve.delivery.plan import Field, Plan, Representation, make_plan, request_fields
 from fileserve.delivery.request_heads import RequestHead
 from fileserve.delivery.responses import new_boundary, whole_body
 from fileserve.delivery.transfer import transfer
-from fileserve.http.digest_fields import digest_field, wants_sha256
-from fileserve.http.disposition import Disposition, content_disposition
-from fileserve.http.media_types import is_active, media_type
+from fileserve.http.digest_fields import wants_sha256
 from fileserve.http.query import first_values
-from fileserve.http.validators import Validators, last_modified, strong_entity_tag
+from fileserve.http.validators import last_modified
 from fileserve.operations.catalog_desk import CatalogDesk
 from fileserve.problems import Problem, problem, problem_for, send_problem
 from fileserve.settings import Settings
 from fileserve.site.cors import cors_fields
+from fileserve.site.descriptions import ATTACHMENT, INLINE, SANDBOX, SITE_SANDBOX, description_of
 from fileserve.site.extras import Extras
 from fileserve.site.known_sums import KnownSums
 from fileserve.site.listing import send_listing
 from fileserve.site.manifests import manifest_links
 from fileserve.site.offload import Offload, is_for_the_front, without_conditions
 from fileserve.site.visitors import page_fields, visitor_of
-from storage.blob import Blob, Fingerprint
+from storage.blob import Blob
 from storage.errors import AccessDenied, IsFolder, NameRefused, NotFound, StorageError
 from storage.local import LocalStorage
 from storage.names import Name, RequestedPath, parse_request_path
 
-# Their texts: an Enum's own hash is a function in Python.
-_INLINE, _ATTACHMENT = Disposition.INLINE.value, Disposition.ATTACHMENT.value
 _WANT_DIGEST = b"want-repr-digest"
 _WITH_DIGEST = (200, 206)
 _KEY_OF = itemgetter(0)
@@ -54,13 +42,6 @@ _FOR_SHARED_CACHES = ("public", "private", "s-maxage")
 INDEX_NAME = b"index.html"
 _ALLOW: Field = (b"allow", b"GET, HEAD, OPTIONS")
 _ALLOW_CHANGES: Field = (b"allow", b"GET, HEAD, OPTIONS, PUT, POST, DELETE, MOVE")
-# Scripts of a served page would run as this site; in a sandbox they have no origin and do not run.
-_SANDBOX: Field = (b"content-security-policy", b"sandbox")
-# Where folders are sites, scripts run, but still without this site's origin.
-_SITE_SANDBOX: Field = (
-    b"content-security-policy",
-    b"sandbox allow-scripts allow-forms allow-popups allow-downloads allow-modals",
-)
 
 
 class FileSite:
@@ -73,7 +54,7 @@ class FileSite:
         self._offload = Offload.of_setting(settings.offload, storage.real_root)
         self._has_cors = bool(settings.cors_origins)
         self._index = INDEX_NAME if settings.index else None
-        self._sandbox = _SITE_SANDBOX if settings.index else _SANDBOX
+        self._sandbox = SITE_SANDBOX if settings.index else SANDBOX
         self.extras = Extras(settings, storage, self._sums)
         # A search engine that obeys would otherwise fetch every file, and every archive of them.
         self._robots: tuple[Field, ...] = () if settings.robots == "allow" else (_NO_ROBOTS,)
@@ -133,7 +114,7 @@ class FileSite:
                 blob.close_at_once()
                 return None
             plan = self._plan(
-                blob, requested.name, _INLINE, _READING[method], request.fields, sha256=sha256
+                blob, requested.name, INLINE, _READING[method], request.fields, sha256=sha256
             )
         except BaseException:
             blob.close_at_once()
@@ -156,7 +137,8 @@ class FileSite:
             # Not before: what the conditions refuse need not be read.
             if sha256 is None and plan.status in _WITH_DIGEST:
                 sha256 = await self._wanted_sha256(headers, name, blob)
-                plan = self._plan(blob, name, disposition, method, headers, sha256=sha256)
+                if sha256 is not None:
+                    plan = self._plan(blob, name, disposition, method, headers, sha256=sha256)
         await transfer(plan, scope, receive, send)
 
     async def _wanted_sha256(
@@ -193,7 +175,7 @@ class FileSite:
         control = self._control
         if self._has_cors:
             control = (*control, *cors_fields(self._settings, method, headers))
-        description = _description(
+        description = description_of(
             name.last, disposition, fingerprint, modified, control, self._sandbox, sha256
         )
         fields = request_fields(headers)
@@ -281,40 +263,6 @@ def _cache_control(settings: Settings) -> str:
 def _disposition(scope: Scope) -> str:
     link = visit_of(scope).link
     if link is not None and link.is_attachment:
-        return _ATTACHMENT
+        return ATTACHMENT
     query: bytes = scope["query_string"]
-    return _ATTACHMENT if query and "download" in first_values(query) else _INLINE
-
-
-@lru_cache(maxsize=1024)
-def _description(  # noqa: PLR0917 - the key of a cache
-    file_name: bytes,
-    disposition: str,
-    fingerprint: Fingerprint,
-    modified: int,
-    control: tuple[Field, ...],
-    sandbox: Field,
-    sha256: bytes | None,
-) -> Description:
-    """What all answers about a file in one state have in common.
-
-    A function of what fstat has just said of the open descriptor (invariants I1 and I8):
-    nothing is known here of the file itself.
-    """
-    kind, metadata = _described(file_name, Disposition(disposition))
-    if is_active(kind):
-        metadata = (*metadata, sandbox)
-    if sha256 is not None:
-        metadata = (*metadata, (b"repr-digest", digest_field(sha256).encode("ascii")))
-    etag = strong_entity_tag(
-        fingerprint.size, fingerprint.modified_ns, fingerprint.changed_ns, fingerprint.inode
-    )
-    return describe(Validators(etag, modified), kind, metadata, control)
-
-
-@lru_cache(maxsize=4096)
-def _described(file_name: bytes, disposition: Disposition) -> tuple[str, tuple[Field, ...]]:
-    """Return media type and metadata fields: a function of the name alone."""
-    kind = media_type(file_name)
-    named = content_disposition(disposition, file_name).encode("latin-1")
-    return kind, ((b"content-disposition", named),)
+    return ATTACHMENT if query and "download" in first_values(query) else INLINE

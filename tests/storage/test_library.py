@@ -156,9 +156,13 @@ def test_remove_never_empties_a_mounted_file_system(
     disk = tmp_path / "disk"
     disk.mkdir()
     (disk / "precious").write_bytes(b"1")
+    (top / "link").symlink_to("films")
+    (disk / "folder").mkdir()
     bind_mount(disk, top / "films" / "deep")
-    with pytest.raises(errors.AccessDenied, match="films/deep"):
-        remove(root, parse_os_path("films"), Scope.TREE)
+    bind_mount(disk / "folder", top / "films" / "deep" / "folder")
+    for name in ("films", "films/deep", "link/deep"):
+        with pytest.raises(errors.AccessDenied, match="films/deep"):
+            remove(root, parse_os_path(name), Scope.TREE)
     assert (disk / "precious").exists()
     assert (top / "films" / "b.mkv").exists()
 

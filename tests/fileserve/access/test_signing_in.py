@@ -95,9 +95,10 @@ def test_a_session_ends_with_its_token(served: Serve) -> None:
     secret = let_in(talk.site, "read", name="bob")
     cookie = {"Cookie": session_of(log_in(talk, secret))}
     assert talk.ask("GET", "/", cookie).status_code == 200
-    token = next(iter(talk.site.tokens().values()))
+    assert talk.site.gate is not None
+    token = next(iter(talk.site.gate.tokens().values()))
     revoked = Known("bob", token.secret_hash, "read", revoked_at=1)
-    talk.site.tokens = lambda: {token.secret_hash: revoked}
+    talk.site.gate.tokens = lambda: {token.secret_hash: revoked}
     assert talk.ask("GET", "/", cookie).status_code == 401
 
 
