@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -183,9 +184,18 @@ class ResumableUploads:
         else:
             # Bytes that were not verified are in it, and are dropped by whoever comes next.
             self._digests.pop(upload.session.upload_id, None)
-        closing = upload.landing.pool.executor.submit(upload.opened.close)
-        # Also for a request that is cancelled: the thread closes it after its last call.
-        await asyncio.shield(asyncio.wrap_future(closing))
+        pool, closed = upload.landing.pool, Future[None]()
+
+        def close() -> None:
+            try:
+                upload.opened.close()
+            finally:
+                closed.set_result(None)
+
+        # Whatever becomes of this request, a thread closes it after its last call.
+        pool.executor.dispose(close)
+        with suppress(Unavailable):  # a mount that hangs: nobody can wait for that
+            await pool.supervise(lambda: asyncio.shield(asyncio.wrap_future(closed)))
 
     async def remove(self, upload: Upload) -> None:
         """Forget an upload and give its space back; release() is still called."""
