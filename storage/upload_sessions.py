@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,7 +29,7 @@ RECORD_SUFFIX = ".json"
 _NEW_SUFFIX = ".json.new"
 _VERSION = 1
 _RANDOM_BYTES = 13  # 104 bits, beside the 24 that tell mounts apart
-# A record is metadata of at most 16 KiB and the ids of at most 1,000 parts.
+# A record is two fields of a request as they came, and the ids of at most 1,000 parts.
 _MAX_RECORD_BYTES = 1 << 18
 
 
@@ -53,7 +52,7 @@ class Session:
     """One upload.
 
     target: what it becomes; None for a part.  length: of the whole; None is not known yet.
-    metadata: as the client wrote it.  owner: who began it.  inode: of its bytes.
+    metadata, concatenation: as the client wrote them.  owner: who began it.  inode: of its bytes.
     part_ids: the uploads it is joined of.  joined_into: the upload that took this part's bytes.
     trusted: only so many bytes count after a crash, those behind were not verified; None: all.
     existing, expected: what may have the target's name when it is given it; as storage.landing.
@@ -66,6 +65,7 @@ class Session:
     kind: Kind = Kind.FILE
     state: State = State.OPEN
     metadata: str = ""
+    concatenation: str = ""
     inode: int = 0
     part_ids: tuple[str, ...] = ()
     joined_into: str | None = None
@@ -131,8 +131,8 @@ def remove_session(folder_fd: int, upload_id: str) -> None:
             os.unlink(segment, dir_fd=folder_fd)
 
 
-def want(folder_fd: int, upload_id: str) -> None:
-    """Ask whoever writes to an upload, in whichever process, to let go of it: touch its record."""
+def touch(folder_fd: int, upload_id: str) -> None:
+    """Keep an upload for longer; whoever writes to it, in whichever process, lets go of it."""
     with contextlib.suppress(FileNotFoundError):
         os.utime(upload_id + RECORD_SUFFIX, dir_fd=folder_fd, follow_symlinks=False)
 
@@ -146,41 +146,14 @@ def noted_at(folder_fd: int, upload_id: str) -> int | None:
     return record.st_mtime_ns
 
 
-def expired_uploads(folder_fd: int, before: float, done_before: float | None = None) -> list[str]:
-    """The ids of uploads that nobody went on with since `before`, in seconds since 1970.
-
-    done_before: the same for those without bytes, which are done.
-    """
-    newest: dict[str, float] = {}
-    with_bytes = set()
-    for upload_id, segment, touched in _staged(folder_fd):
-        newest[upload_id] = max(touched, newest.get(upload_id, touched))
-        if segment == upload_id:
-            with_bytes.add(upload_id)
-    done_before = before if done_before is None else done_before
-    return [
-        upload_id
-        for upload_id, touched in newest.items()
-        if touched < (before if upload_id in with_bytes else done_before)
-    ]
-
-
-def orphaned_uploads(folder_fd: int) -> list[str]:
-    """The ids under which there are bytes, but no record: a kill came between the two."""
-    staged = list(_staged(folder_fd))
-    with_record = {upload_id for upload_id, segment, _ in staged if segment.endswith(RECORD_SUFFIX)}
-    return [upload_id for upload_id, *_ in staged if upload_id not in with_record]
-
-
-def _staged(folder_fd: int) -> Iterator[tuple[str, str, float]]:
-    """The files of uploads: id, name, and when they were written to last."""
-    with os.scandir(folder_fd) as entries:
-        for entry in entries:
-            upload_id = upload_of_file(entry.name)
-            if upload_id is None:
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                yield upload_id, entry.name, entry.stat(follow_symlinks=False).st_mtime
+def files_of(folder_fd: int, upload_id: str) -> dict[str, float]:
+    """When each file of an upload was written to or touched last, by what follows the id."""
+    touched = {}
+    for suffix in ("", RECORD_SUFFIX, _NEW_SUFFIX):
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(upload_id + suffix, dir_fd=folder_fd, follow_symlinks=False)
+            touched[suffix] = status.st_mtime
+    return touched
 
 
 def _mount_mark(prefix: tuple[bytes, ...]) -> str:
@@ -197,6 +170,7 @@ def _to_json(session: Session) -> bytes:
         "kind": session.kind.value,
         "state": session.state.value,
         "metadata": session.metadata,
+        "concatenation": session.concatenation,
         "inode": session.inode,
         "part_ids": session.part_ids,
         "joined_into": session.joined_into,
@@ -220,6 +194,7 @@ def _from_json(upload_id: str, text: bytes) -> Session:
         Kind(members["kind"]),
         State(members["state"]),
         members["metadata"],
+        members["concatenation"],
         members["inode"],
         tuple(members["part_ids"]),
         members["joined_into"],
