@@ -53,7 +53,8 @@ def copy_progress(total_bytes: int | None) -> Iterator[Progress]:
         bar.DownloadColumn(),
         bar.TransferSpeedColumn(),
         bar.TimeRemainingColumn(compact=True),
-        console=Console(stderr=True, width=shutil.get_terminal_size().columns),
+        # The terminal wraps what is long: a line end in a checksum's line or in JSON breaks it.
+        console=Console(stderr=True, width=shutil.get_terminal_size().columns, soft_wrap=True),
         # Results are printed meanwhile: above the bar on a terminal, into a pipe as they are.
         redirect_stdout=sys.stdout.isatty(),
         transient=True,

@@ -9,8 +9,10 @@ is gone afterwards: stopped by its process id, killed when it does not stop.
 
 import contextlib
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -26,6 +28,10 @@ STRICT_FLAGS = ("-X", "dev", "-W", "error")
 # Generous: a noisy machine with two cores may import for several seconds.
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
+# For what a process printed last; a worker that it left behind keeps its output open for longer.
+LAST_LINES_SECONDS = 2.0
+# Below those that the kernel gives to whoever asks for any, so that no client has it meanwhile.
+_KEPT_PORTS = range(20_000, 32_000)
 _URL = re.compile(r"\b(https?)://(\[[0-9a-f:]+\]|[0-9.]+):([0-9]+)/")
 _LAST_BANNER_LINE = "stop with Ctrl-C"
 # asyncio's debug mode, which is part of -X dev, says this about every turn of more than 0.1 s.
@@ -65,6 +71,11 @@ class Output:
                 if left <= 0 or self.is_complete:
                     raise AssertionError(f"no line with {text!r} in:\n{self.text()}")
                 self._changed.wait(left)
+
+    def wait_for_the_end(self, seconds: float) -> None:
+        """Until nobody can print any more, but not longer than that."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_complete, seconds)
 
     def text(self) -> str:
         return "\n".join(self.lines)
@@ -111,8 +122,10 @@ class RunningServer:
         self.process.send_signal(number)
 
     def wait(self, seconds: float = STOP_SECONDS) -> int:
-        """The exit code; raises TimeoutExpired for a server that does not end."""
-        return self.process.wait(seconds)
+        """The exit code, once its last line is here, too; raises TimeoutExpired if it stays."""
+        code = self.process.wait(seconds)
+        self.output.wait_for_the_end(LAST_LINES_SECONDS)
+        return code
 
     def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Ends it as systemd would; the exit code."""
@@ -178,6 +191,15 @@ def started(
         reader.join(STOP_SECONDS)
         if not reader.is_alive():
             process.stdout.close()
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has, for what cannot be started with port 0."""
+    for port in random.sample(_KEPT_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("a hundred ports are taken")
 
 
 def _environment(added: Mapping[str, str]) -> dict[str, str]:

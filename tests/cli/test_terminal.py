@@ -1,5 +1,6 @@
 """What only happens at a terminal: the question, the progress bar, Ctrl-C."""
 
+import hashlib
 import os
 import pty
 import signal
@@ -101,6 +102,14 @@ def test_add_shows_progress_on_a_terminal_and_ends_with_the_result(shell: Shell)
     assert "━".encode() in screen.output
     assert b"2.0/2.0 kB" in screen.output
     assert b"SHA-256 " in screen.output.splitlines()[-1]
+
+
+def test_the_line_of_a_long_name_is_whole_on_a_narrow_terminal(shell: Shell) -> None:
+    name = "a film with a name of many words that " * 3
+    (shell.root / name).write_bytes(b"")
+    with terminal(shell, "checksum") as screen:
+        assert screen.end() == 0
+    assert f"{hashlib.sha256().hexdigest()}  {name}\r\n".encode() in screen.output
 
 
 def test_add_without_a_terminal_shows_no_progress(shell: Shell) -> None:

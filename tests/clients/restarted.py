@@ -1,14 +1,13 @@
 """A server of a writable folder that can be killed, and started again at the same address."""
 
 import contextlib
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.names import STAGING_SEGMENT
 from tests.known_tokens import token_for
-from tests.running_server import RunningServer, running_server
+from tests.running_server import RunningServer, free_port, running_server
 
 
 @dataclass
@@ -66,10 +65,7 @@ class Restarted:
 def restarted(root: Path, *options: str) -> Iterator[Restarted]:
     """A running server; it is gone at the end."""
     root.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    place = Restarted(root, token_for(root), port, options)
+    place = Restarted(root, token_for(root), free_port(), options)
     place.start()
     try:
         yield place

@@ -14,15 +14,10 @@ from pathlib import Path
 
 import pytest
 import trustme
-from running_server import REPOSITORY, STRICT_FLAGS
+from running_server import REPOSITORY, STRICT_FLAGS, free_port
 
 SERVE = (sys.executable, *STRICT_FLAGS, "-m", "cli", "serve")
 LONG = 30.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def wait_until(is_true: Callable[[], bool], what: str) -> None:

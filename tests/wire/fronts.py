@@ -22,12 +22,6 @@ def documented(name: str, page: str = "", place: int = 0) -> str:
     return re.findall(rf"```{name}\n(.*?)```", text, re.DOTALL)[place]
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def put(text: str, *replacements: tuple[str, str]) -> str:
     """text with each first one replaced by its second; fails where one is not in it."""
     for old, new in replacements:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from running_server import RunningServer, running_server
+from running_server import RunningServer, free_port, running_server
 
 from tests.known_tokens import token_for
-from tests.wire.fronts import SOON_SECONDS, caddy_command, free_port, nginx_command, proxy
+from tests.wire.fronts import SOON_SECONDS, caddy_command, nginx_command, proxy
 
 FILE_BYTES = (24 << 20) + 1
 STRANGE_NAME = b"a %2F;?#+\xff.bin"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from running_server import RunningServer, running_server
+from running_server import RunningServer, free_port, running_server
 
 from fileserve.access.keys import Purpose, signing_key
 from fileserve.access.links import Link, signed_path
@@ -20,7 +20,6 @@ from tests.known_tokens import token_for
 from tests.wire.fronts import (
     SOON_SECONDS,
     documented,
-    free_port,
     nginx,
     nginx_command,
     program,
