@@ -14,7 +14,7 @@ _COMPANIONS = ("-wal", "-shm")
 _MAX_BROKEN = 1_000
 _CATALOG_ASIDE = "the catalog was broken; a new one is begun, the old one is {}"
 _COPY_ASIDE = (
-    "with the catalog its copy of tokens and revoked links is lost, which was broken and is now {}: "
+    "with the catalog its copy of tokens and revoked links is lost: it was broken, and is now {}; "
     "make new tokens; `fileserve link rotate-key --forget-old` ends links that were revoked, too"
 )
 

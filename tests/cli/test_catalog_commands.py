@@ -163,7 +163,7 @@ def test_a_copy_that_is_lost_with_the_catalog_is_told_of(shell: Shell, state: Pa
     (state / "catalog.sqlite.access.json").write_text("{")
     ended = shell.run("token", "list", FILESERVE_STATE_DIR=str(state))
     assert ended.code == 0
-    assert "catalog.sqlite.access.json.broken-1: make new tokens" in ended.err
+    assert "catalog.sqlite.access.json.broken-1; make new tokens" in ended.err
     doctor = shell.run("doctor", FILESERVE_STATE_DIR=str(state))
     assert (doctor.code, about(doctor.out, "catalog")) == (0, ["ok", "warn"])
     assert "catalog.sqlite.access.json.broken-1" in doctor.out
