@@ -214,18 +214,25 @@ class Exchange:
             self._changed.clear()
         if self.is_ended:
             return {"type": "http.disconnect"}
+        content = self._taken_content()
+        return {"type": "http.request", "body": content, "more_body": not self.has_whole_request}
+
+    def _taken_content(self) -> bytes:
         content = _joined(self._incoming)
         self._incoming, self._incoming_bytes = [], 0
-        return {"type": "http.request", "body": content, "more_body": not self.has_whole_request}
+        return content
 
     def lend_socket(self) -> ContentSocket | None:
         """Where a thread may read what follows all that was received; None: receive() must.
 
         Until take_back nothing is received.
         """
-        if self._incoming or self.has_whole_request or self.is_ended:
+        if self.has_whole_request or self.is_ended:
             return None
-        return self._connection.lend_socket(self)
+        lent = self._connection.lend_socket(self)
+        if lent is not None:
+            lent.begin_with(self._taken_content())
+        return lent
 
     def take_back(self, lent: ContentSocket) -> None:
         """Let receive() go on behind what was read; for sockets that no thread reads any more."""

@@ -159,7 +159,7 @@ class TusSite:
         if continuation.length is not None:
             await self._take_length(upload, continuation.length)
         require_content(scope, upload.session.length, upload.offset)
-        await self._work.receive(upload, receive, continuation.checksum)
+        await self._work.receive(upload, scope, receive, continuation.checksum)
 
     async def _take_length(self, upload: Upload, length: int) -> None:
         """Note a length that was deferred; once it is known it does not change."""

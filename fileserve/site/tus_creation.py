@@ -51,7 +51,7 @@ async def create(
     upload = await work.uploads.begin(session, folder.child(_BESIDE))
     try:
         if brings_bytes:
-            await work.receive(upload, receive, checksum)
+            await work.receive(upload, scope, receive, checksum)
         elif creation.length is not None:
             await upload.require_room(creation.length)
         return await _created(work, upload, scope, upload.offset if brings_bytes else None)
