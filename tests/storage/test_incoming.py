@@ -244,6 +244,20 @@ def test_without_nameless_files_a_staged_one_does_the_same(
     assert os.listdir(top / STAGING) == ["lock"]
 
 
+def test_what_cannot_be_removed_any_more_is_closed_all_the_same(
+    top: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY | os.O_WRONLY)
+
+    async def use(writing: Writing) -> None:
+        incoming = await writing.receive(parse_os_path("new"))
+        (top / STAGING).rename(top / "elsewhere")
+        (top / STAGING).touch()
+        incoming.abort()
+
+    on_storage(top, use)
+
+
 def test_sweeping_removes_what_nobody_holds(top: Path) -> None:
     top_fd = os.open(top, os.O_RDONLY)
     assert sweep(top_fd) == 0
