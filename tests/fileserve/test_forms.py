@@ -1,7 +1,6 @@
 """Forms: each file streamed to the disk, under the name that was told, or refused with words."""
 
 import asyncio
-import os
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from fileserve.site.form_parts import (
     PartPiece,
     boundary_of,
 )
+from tests.descriptors import nothing_left_open
 
 __all__ = ["root"]
 
@@ -269,6 +269,5 @@ def test_a_boundary_that_is_too_long_is_none() -> None:
 
 
 def test_nothing_is_left_open(root: Path) -> None:
-    post(root, "/", file("a"), b"--")
-    opened = [os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.exists()]
-    assert not [path for path in opened if str(root) in path]
+    with nothing_left_open():
+        post(root, "/", file("a"), b"--")
