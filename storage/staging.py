@@ -111,7 +111,7 @@ def _remove_if_left(staging_fd: int, segment: bytes) -> bool:
     with contextlib.suppress(FileNotFoundError):  # its writer came to an end meanwhile
         fd = os.open(segment, _LOOK_FLAGS, dir_fd=staging_fd)
         try:
-            if not _is_left(fd):
+            if not is_left(fd):
                 return False
             os.unlink(segment, dir_fd=staging_fd)
             return True
@@ -120,7 +120,8 @@ def _remove_if_left(staging_fd: int, segment: bytes) -> bool:
     return False
 
 
-def _is_left(fd: int) -> bool:
+def is_left(fd: int) -> bool:
+    """Whether the writer of an open file is dead; the file is locked then, until it is closed."""
     match _try_lock(fd):
         case _Lock.OURS:
             return True

@@ -4,6 +4,7 @@ A lock (flock) keeps a second writer out, also one in another process, and ends 
 that held it.  Every method blocks: they are for threads.
 """
 
+import contextlib
 import errno
 import os
 import threading
@@ -18,7 +19,15 @@ from storage.digests import Buffer, Digester, Digests
 from storage.errors import Busy, NotFound
 from storage.landing import Claim, Landing
 from storage.staging import create_part, hold
-from storage.upload_sessions import Session, State, noted_at, read_session, write_session
+from storage.upload_sessions import (
+    Session,
+    State,
+    noted_at,
+    read_session,
+    remove_session,
+    touch,
+    write_session,
+)
 
 # While bytes come in, those that were not hashed since the start of the process are caught up
 # with, some at each step, so that the end of a long upload does not wait for all of them.
@@ -63,11 +72,16 @@ class OpenUpload:
         self, folder_fd: int, fd: int, session: Session, digest: UploadDigest | None
     ) -> None:
         """Takes ownership of fd; folder_fd, where it lies, stays the caller's."""
+        try:
+            self.offset = os.fstat(fd).st_size
+            self._noted_at = noted_at(folder_fd, session.upload_id)
+            self._folder_fd = os.dup(folder_fd)
+        except OSError:
+            # The lock on it would keep everybody out.
+            os.close(fd)
+            raise
         self.session = session
-        self.offset = os.fstat(fd).st_size
         self._fd = fd
-        self._folder_fd = os.dup(folder_fd)
-        self._noted_at = noted_at(folder_fd, session.upload_id)
         # One thread at a time: a request that was given up may have left one in a call.
         self._lock = threading.Lock()
         fits = digest is not None and digest.hashed <= self.offset
@@ -83,6 +97,7 @@ class OpenUpload:
             session = replace(session, inode=os.fstat(fd).st_ino)
             write_session(folder_fd, session)
         except BaseException:
+            remove_session(folder_fd, session.upload_id)
             os.close(fd)
             raise
         return cls(folder_fd, fd, session, None)
@@ -94,7 +109,7 @@ class OpenUpload:
         Raises NotFound where there are no bytes of it (a session that is done has none), and
         Busy while another has it.
         """
-        fd = _open_bytes(folder_fd, upload_id)
+        fd = open_bytes(folder_fd, upload_id)
         try:
             if not hold(fd):
                 raise _busy(upload_id)
@@ -102,6 +117,7 @@ class OpenUpload:
             session = read_session(folder_fd, upload_id)
             if session.state is State.DONE or os.fstat(fd).st_nlink == 0:
                 raise NotFound(f"upload {upload_id} has no bytes any more")
+            touch(folder_fd, upload_id)
         except BaseException:
             os.close(fd)
             raise
@@ -166,7 +182,7 @@ class OpenUpload:
             return not self.is_hashed
 
     def is_wanted(self) -> bool:
-        """Whether somebody else asked for it meanwhile (want)."""
+        """Whether somebody else asked for it meanwhile (touch)."""
         with self._lock:
             self.fileno()
             return noted_at(self._folder_fd, self.session.upload_id) != self._noted_at
@@ -179,6 +195,8 @@ class OpenUpload:
     def drop(self) -> None:
         """Give the space back; the record stays, as of an upload that is done."""
         with self._lock:
+            # Before the note, which may need the room.
+            os.ftruncate(self.fileno(), 0)
             self._note(replace(self.session, state=State.DONE))
             os.unlink(self.session.upload_id, dir_fd=self._folder_fd)
 
@@ -203,7 +221,11 @@ class OpenUpload:
         with self._lock:
             staged = os.fsencode(self.session.upload_id)
             state = landing.publish(self.fileno(), staged, claim)
-            self._note(replace(self.session, state=State.DONE, trusted=None))
+            done = replace(self.session, state=State.DONE, trusted=None)
+            # The file is there.  Where a full disk has no room for the note, resume() finds it.
+            with contextlib.suppress(OSError):
+                self._note(done)
+            self.session = done
             return state
 
     def close(self) -> None:
@@ -249,7 +271,8 @@ class OpenUpload:
             self._cut_back(trusted)
 
 
-def _open_bytes(folder_fd: int, upload_id: str) -> int:
+def open_bytes(folder_fd: int, upload_id: str) -> int:
+    """A descriptor of an upload's bytes; raises NotFound where there are none."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         return os.open(upload_id, flags, dir_fd=folder_fd)

@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -131,8 +130,8 @@ def remove_session(folder_fd: int, upload_id: str) -> None:
             os.unlink(segment, dir_fd=folder_fd)
 
 
-def want(folder_fd: int, upload_id: str) -> None:
-    """Ask whoever writes to an upload, in whichever process, to let go of it: touch its record."""
+def touch(folder_fd: int, upload_id: str) -> None:
+    """Keep an upload for longer; whoever writes to it, in whichever process, lets go of it."""
     with contextlib.suppress(FileNotFoundError):
         os.utime(upload_id + RECORD_SUFFIX, dir_fd=folder_fd, follow_symlinks=False)
 
@@ -146,41 +145,14 @@ def noted_at(folder_fd: int, upload_id: str) -> int | None:
     return record.st_mtime_ns
 
 
-def expired_uploads(folder_fd: int, before: float, done_before: float | None = None) -> list[str]:
-    """The ids of uploads that nobody went on with since `before`, in seconds since 1970.
-
-    done_before: the same for those without bytes, which are done.
-    """
-    newest: dict[str, float] = {}
-    with_bytes = set()
-    for upload_id, segment, touched in _staged(folder_fd):
-        newest[upload_id] = max(touched, newest.get(upload_id, touched))
-        if segment == upload_id:
-            with_bytes.add(upload_id)
-    done_before = before if done_before is None else done_before
-    return [
-        upload_id
-        for upload_id, touched in newest.items()
-        if touched < (before if upload_id in with_bytes else done_before)
-    ]
-
-
-def orphaned_uploads(folder_fd: int) -> list[str]:
-    """The ids under which there are bytes, but no record: a kill came between the two."""
-    staged = list(_staged(folder_fd))
-    with_record = {upload_id for upload_id, segment, _ in staged if segment.endswith(RECORD_SUFFIX)}
-    return [upload_id for upload_id, *_ in staged if upload_id not in with_record]
-
-
-def _staged(folder_fd: int) -> Iterator[tuple[str, str, float]]:
-    """The files of uploads: id, name, and when they were written to last."""
-    with os.scandir(folder_fd) as entries:
-        for entry in entries:
-            upload_id = upload_of_file(entry.name)
-            if upload_id is None:
-                continue
-            with contextlib.suppress(FileNotFoundError):
-                yield upload_id, entry.name, entry.stat(follow_symlinks=False).st_mtime
+def files_of(folder_fd: int, upload_id: str) -> dict[str, float]:
+    """When each file of an upload was written to or touched last, by what follows the id."""
+    touched = {}
+    for suffix in ("", RECORD_SUFFIX, _NEW_SUFFIX):
+        with contextlib.suppress(FileNotFoundError):
+            status = os.stat(upload_id + suffix, dir_fd=folder_fd, follow_symlinks=False)
+            touched[suffix] = status.st_mtime
+    return touched
 
 
 def _mount_mark(prefix: tuple[bytes, ...]) -> str:

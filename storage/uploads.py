@@ -8,12 +8,13 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from storage.errors import Busy, NotFound, StorageError, Unavailable
+from storage.errors import Busy, NoSpace, NotFound, StorageError, Unavailable
 from storage.incoming import Arrival
 from storage.landing import Claim, Landing, require_space
 from storage.names import Name
@@ -22,23 +23,20 @@ from storage.upload_bytes import OpenUpload, UploadDigest
 from storage.upload_sessions import (
     Session,
     State,
-    expired_uploads,
     lies_at,
     new_upload_id,
-    orphaned_uploads,
     read_session,
     remove_session,
-    want,
+    touch,
     write_session,
 )
+from storage.upload_sweeping import sweep_uploads
 from storage.writing import Writing
 
 T = TypeVar("T")
 _PART_NAME = Name((b"part",))
 # What is remembered of uploads that are under way, so that their end need not read them again.
 _MAX_DIGESTS = 1_000
-# A client that lost the last answer comes back soon, or never.
-DONE_SECONDS = 86_400
 # A writer looks each second whether it is to let go.
 _PATIENCE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
@@ -158,16 +156,14 @@ class ResumableUploads:
         """
         deadline = time.monotonic() + _PATIENCE_SECONDS
         landing = await self._landing_of(upload_id)
-        is_asked = False
         while True:
             try:
                 return await self.resume(upload_id)
             except Busy:
                 if time.monotonic() > deadline:
                     raise
-            if not is_asked:
-                await _run(landing, partial(_want, landing, upload_id))
-                is_asked = True
+            # Each time: another one may have taken it meanwhile, and touched it, too.
+            await _run(landing, partial(_touch, landing, upload_id))
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def publish(self, upload: Upload) -> Arrival:
@@ -188,9 +184,18 @@ class ResumableUploads:
         else:
             # Bytes that were not verified are in it, and are dropped by whoever comes next.
             self._digests.pop(upload.session.upload_id, None)
-        closing = upload.landing.pool.executor.submit(upload.opened.close)
-        # Also for a request that is cancelled: the thread closes it after its last call.
-        await asyncio.shield(asyncio.wrap_future(closing))
+        pool, closed = upload.landing.pool, Future[None]()
+
+        def close() -> None:
+            try:
+                upload.opened.close()
+            finally:
+                closed.set_result(None)
+
+        # Whatever becomes of this request, a thread closes it after its last call.
+        pool.executor.dispose(close)
+        with suppress(Unavailable):  # a mount that hangs: nobody can wait for that
+            await pool.supervise(lambda: asyncio.shield(asyncio.wrap_future(closed)))
 
     async def remove(self, upload: Upload) -> None:
         """Forget an upload and give its space back; release() is still called."""
@@ -224,7 +229,8 @@ class ResumableUploads:
         """What an open upload without bytes is: published before a kill, or lost."""
         if await self._is_published(session):
             done = replace(session, state=State.DONE, trusted=None)
-            await self.note(done)
+            with suppress(NoSpace):
+                await self.note(done)
             return done
         await _run(landing, partial(_remove, landing, session.upload_id))
         raise NotFound(f"upload {session.upload_id} was lost")
@@ -275,29 +281,11 @@ def _remove(landing: Landing, upload_id: str) -> None:
         remove_session(folder_fd, upload_id)
 
 
-def _want(landing: Landing, upload_id: str) -> None:
+def _touch(landing: Landing, upload_id: str) -> None:
     with landing.found_staging() as folder_fd:
-        want(folder_fd, upload_id)
+        touch(folder_fd, upload_id)
 
 
 def _sweep(landing: Landing, now: float, expires_seconds: float) -> int:
     with landing.found_staging() as folder_fd:
-        done_before = now - min(expires_seconds, DONE_SECONDS)
-        unowned = expired_uploads(folder_fd, now - expires_seconds, done_before)
-        unowned += orphaned_uploads(folder_fd)
-        return sum(_sweep_one(folder_fd, upload_id) for upload_id in set(unowned))
-
-
-def _sweep_one(folder_fd: int, upload_id: str) -> int:
-    try:
-        upload = OpenUpload.open(folder_fd, upload_id)
-    except Busy:
-        return 0
-    except NotFound:
-        remove_session(folder_fd, upload_id)
-        return 1
-    try:
-        remove_session(folder_fd, upload_id)
-    finally:
-        upload.close()
-    return 1
+        return sweep_uploads(folder_fd, now, expires_seconds)

@@ -1,7 +1,9 @@
 """Upload sessions on a disk: what survives a crash, who may write, and what is cleaned up."""
 
+import errno
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +20,7 @@ from storage.upload_sessions import (
     Kind,
     Session,
     State,
-    expired_uploads,
+    files_of,
     lies_at,
     new_upload_id,
     read_session,
@@ -26,6 +28,7 @@ from storage.upload_sessions import (
     upload_of_file,
     write_session,
 )
+from tests.storage.conftest import open_descriptors
 
 ID = "0123456789abcdef0123456789abcdef"
 TARGET = Name((b"folder", b"f\xff %.bin"))
@@ -209,15 +212,32 @@ def test_a_session_that_is_removed_leaves_nothing(folder_fd: int, tmp_path: Path
     remove_session(folder_fd, ID)
 
 
-def test_an_upload_expires_after_its_last_bytes(folder_fd: int, tmp_path: Path) -> None:
+def test_going_on_with_an_upload_keeps_it_for_longer(folder_fd: int, tmp_path: Path) -> None:
     with created(folder_fd):
         pass
-    os.utime(tmp_path / f"{ID}.json", (100, 100))
-    os.utime(tmp_path / ID, (200, 200))
-    (tmp_path / "stranger").touch()
-    os.utime(tmp_path / "stranger", (0, 0))
-    assert list(expired_uploads(folder_fd, 210 - 10)) == []
-    assert list(expired_uploads(folder_fd, 211 - 10)) == [ID]
+    for path in tmp_path.iterdir():
+        os.utime(path, (100, 100))
+    with opened(folder_fd) as upload:
+        assert not upload.is_wanted()
+    assert time.time() - max(files_of(folder_fd, ID).values()) < 60
+
+
+def test_an_upload_that_could_not_be_opened_is_left_to_the_next(
+    folder_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_descriptor_left(_fd: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with created(folder_fd):
+        pass
+    before = open_descriptors()
+    with monkeypatch.context() as full:
+        full.setattr(os, "dup", no_descriptor_left)
+        with pytest.raises(OSError, match="Too many open files"):
+            OpenUpload.open(folder_fd, ID)
+    assert open_descriptors() == before
+    with opened(folder_fd):
+        pass
 
 
 FILES = [

@@ -1,15 +1,17 @@
 """What becomes of resumable uploads whose server was killed between two steps."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from storage.errors import Busy, NotFound
+from storage.errors import Busy, NotFound, Unavailable
 from storage.joining import join
 from storage.local import LocalStorage
 from storage.names import Name
@@ -97,6 +99,24 @@ def test_bytes_without_a_record_are_swept_away(tmp_path: Path) -> None:
         found = await uploads.resume(kept.session.upload_id)
         assert isinstance(found, Upload)
         assert found.offset == 5
+        await uploads.release(found)
+
+    run(tmp_path, steps)
+
+
+def test_an_upload_is_let_go_of_also_when_too_much_waits(tmp_path: Path) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
+        upload = await begun(uploads, FILE, b"he")
+        is_over, executor = threading.Event(), upload.landing.pool.executor
+        with contextlib.suppress(Unavailable):
+            while True:
+                executor.submit(is_over.wait)
+        releasing = asyncio.create_task(uploads.release(upload))
+        await asyncio.sleep(0)
+        is_over.set()
+        await releasing
+        found = await uploads.resume(upload.session.upload_id)
+        assert isinstance(found, Upload)
         await uploads.release(found)
 
     run(tmp_path, steps)

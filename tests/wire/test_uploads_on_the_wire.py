@@ -280,6 +280,30 @@ def test_a_file_is_removed_where_the_disk_has_no_room_for_a_folder(small_disk: P
     assert not (small_disk / "large").exists()
 
 
+def test_a_resumable_upload_ends_well_where_the_disk_has_no_room_for_a_note(
+    small_disk: Path,
+) -> None:
+    (small_disk / "old").touch()
+    length, name = {"Upload-Length": "10"}, {"Upload-Metadata": "filename bmV3"}
+    piece = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+    with (
+        writable_server(small_disk, "--upload-keep-free", "0") as served,
+        served.client() as client,
+    ):
+        client.headers["Tus-Resumable"] = "1.0.0"
+        # For this a lock is made, and stays.
+        assert client.put("/old", content=b"x", headers={"If-Match": "*"}).status_code == 200
+        created = client.post("/-/uploads/", headers={**length, **name})
+        # The root, the old file, the staging folder, its lock, the bytes, the record.
+        no_more = "remount,size=8m,nr_inodes=6"
+        subprocess.run(["mount", "-o", no_more, small_disk], check=True)
+        upload = created.headers["location"]
+        assert client.patch(upload, headers=piece, content=b"helloworld").status_code == 204
+        told = client.head(upload)
+        assert (told.status_code, told.headers["upload-offset"]) == (200, "10")
+    assert (small_disk / "new").read_bytes() == b"helloworld"
+
+
 def test_two_uploads_that_do_not_fit_together_do_not_both_begin(small_disk: Path) -> None:
     told = ("Content-Length: 5000000", "Expect: 100-continue")
     with (
