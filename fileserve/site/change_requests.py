@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope, Send
 
+from fileserve.access.gate import NOT_ALLOWED
 from fileserve.access.visit import visit_of
 from fileserve.delivery.plan import request_fields
 from fileserve.http.digest_fields import digest_field
@@ -42,7 +43,7 @@ def field_of(scope: Scope, name: bytes) -> bytes | None:
 def require_write(scope: Scope, name: Name) -> None:
     """Raises Declined unless this visitor may write name."""
     if not visit_of(scope).may_write(name):
-        raise Declined(problem(403, "Your token does not allow this here."))
+        raise Declined(NOT_ALLOWED)
 
 
 def content_length_of(scope: Scope) -> int | None:
@@ -67,7 +68,9 @@ def require_plain_content(scope: Scope) -> None:
         raise Declined(problem(400, "A part of a file cannot be put; use a resumable upload."))
     encoding = (field_of(scope, b"content-encoding") or b"identity").strip().lower()
     if encoding not in (b"identity", b""):
-        raise Declined(problem(415, "Content is taken as it is, without a Content-Encoding."))
+        detail = "Content is taken as it is, without a Content-Encoding."
+        # RFC 9110 section 12.5.3: the answer tells what would have been taken.
+        raise Declined(problem(415, detail, (b"accept-encoding", b"identity")))
 
 
 def require_size(length: int | None, limit: int | None) -> None:

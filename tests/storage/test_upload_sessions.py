@@ -69,6 +69,7 @@ def sha256_of(upload: OpenUpload) -> bytes:
 SESSIONS = [
     FILE,
     replace(FILE, length=None, metadata="filename YQ==,x", existing=Existing.REPLACE, trusted=7),
+    replace(FILE, part_ids=(ID,), concatenation=f"final;https://a.example/-/uploads/{ID}"),
     replace(FILE, expected=Fingerprint(1, 2, 3, 4)),
     replace(FILE, target=None, kind=Kind.PART, joined_into="f" * 32),
     replace(FILE, part_ids=("a" * 32, "b" * 32), state=State.DONE, inode=2**63),
