@@ -26,6 +26,7 @@ from storage.errors import (
 )
 from storage.mounts import MOUNTINFO, Mounts, parse_mountinfo
 from storage.names import Name, is_staging, printable
+from storage.ordering import in_byte_order
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -79,18 +80,23 @@ def look_at_entry(root: Root, name: Name) -> Item:
 def list_folder(
     root: Root, folder: Name, scope: Scope, refused: Callable[[StorageError], None]
 ) -> Iterator[Item]:
-    """The entries of a folder, in no order; with Scope.TREE also those of folders in it.
+    """The entries of a folder; with Scope.TREE each folder is followed by what is in it.
 
-    Folders reached through symlinks are not entered: they may form circles.  refused is told of
-    folders below that cannot be read; raises only if folder itself cannot.
+    Files come in the order of their paths' bytes.  Folders reached through symlinks are not
+    entered: they may form circles.  refused is told of folders below that cannot be read; raises
+    only if folder itself cannot.
     """
-    with opened_folder(root, folder) as fd:
-        items = [*_entries(root, folder, fd)]
-    for item, is_link in items:
+    levels = [_listed(root, folder)]
+    while levels:
+        found = next(levels[-1], None)
+        if found is None:
+            levels.pop()
+            continue
+        item, is_link = found
         yield item
         if scope is Scope.TREE and item.kind is Kind.FOLDER and not is_link:
             try:
-                yield from list_folder(root, item.name, scope, refused)
+                levels.append(_listed(root, item.name))
             except StorageError as error:
                 refused(error)
 
@@ -208,14 +214,28 @@ def explained(what: str) -> Iterator[None]:
         raise from_os_error(error, what) from error
 
 
+def _listed(root: Root, folder: Name) -> Iterator[tuple[Item, bool]]:
+    """The entries of a folder as they are now, in the order of the paths in a tree."""
+    with opened_folder(root, folder) as fd:
+        # All paths below a folder have a slash behind its name: "a-b" comes before "a/b".
+        found = {
+            item.name.last + (b"/" if item.kind is Kind.FOLDER and not is_link else b""):
+            (item, is_link) for item, is_link in _entries(root, folder, fd)
+        }  # fmt: skip
+    return map(found.__getitem__, in_byte_order([*found]))
+
+
 def _entries(root: Root, folder: Name, fd: int) -> Iterator[tuple[Item, bool]]:
-    """The folder's entries, each with whether it is a symlink; those that vanish are left out."""
+    """The folder's entries, each with whether it is a symlink.
+
+    Those that vanish are left out, and those that no address can name.
+    """
     with os.scandir(fd) as entries:
         for entry in entries:
             if is_staging(os.fsencode(entry.name)):
                 continue
-            name = folder.child(os.fsencode(entry.name))
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NameRefused):
+                name = folder.child(os.fsencode(entry.name))
                 found = entry.stat(follow_symlinks=False)
                 yield _resolved(root, name, found), stat.S_ISLNK(found.st_mode)
 

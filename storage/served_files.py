@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,13 +37,13 @@ class Files:
     shows_hidden: bool
     refused: Refused
 
-    def at(self, name: Name) -> list[Item]:
+    def at(self, name: Name) -> Iterator[Item]:
         """A file, or all files below a folder, in the order of their paths' bytes."""
         top = look(self.root, name)
         if top.kind is Kind.FILE:
-            return [top]
-        below = list_folder(self.root, name, Scope.TREE, self.refused)
-        return sorted(filter(self._counts, below), key=lambda item: item.name.relative)
+            yield top
+        else:
+            yield from filter(self._counts, list_folder(self.root, name, Scope.TREE, self.refused))
 
     def _counts(self, item: Item) -> bool:
         if item.kind is not Kind.FILE or is_leftover(item.name.last):

@@ -124,13 +124,17 @@ def described(scope: Scope, arrived: Arrived) -> dict[str, str | int]:
     }
 
 
-def fields_of(scope: Scope, arrived: Arrived) -> tuple[Field, ...]:
-    """The fields that tell of a file that has arrived."""
-    return (
-        location_of(scope, arrived.name),
-        (b"etag", str(entity_tag_of(arrived.arrival.state)).encode("latin-1")),
-        (b"repr-digest", digest_field(arrived.arrival.digests.sha256).encode("ascii")),
-    )
+def tag_of(arrived: Arrived) -> Field:
+    """The entity tag of a file that has arrived."""
+    return (b"etag", str(entity_tag_of(arrived.arrival.state)).encode("latin-1"))
+
+
+def digest_of(arrived: Arrived) -> Field:
+    """The SHA-256 of a file that has arrived, for answers without content.
+
+    RFC 9530 section 3.1: beside content that tells how a request went it would be of that content.
+    """
+    return (b"repr-digest", digest_field(arrived.arrival.digests.sha256).encode("ascii"))
 
 
 async def send_json(send: Send, status: int, members: object, fields: Iterable[Field] = ()) -> None:

@@ -10,7 +10,13 @@ from fileserve.access.gate import NOT_ALLOWED
 from fileserve.access.visit import Visit, visit_of
 from fileserve.http.tus import CHECKSUM_MISMATCH, Checksum, Refused
 from fileserve.problems import Field
-from fileserve.site.change_requests import Arrived, content_length_of, fields_of, require_size
+from fileserve.site.change_requests import (
+    Arrived,
+    content_length_of,
+    digest_of,
+    require_size,
+    tag_of,
+)
 from fileserve.site.receiving import ClientGone, Declined
 from fileserve.site.tus_answers import refused, tus_problem
 from fileserve.site.tus_receiving import Ending, receive_into
@@ -79,8 +85,8 @@ class TusWork:
         """Tell the catalog of a new file; the fields that tell the client."""
         assert session.target is not None, "a part is no file"
         self.records.arrived(visit_of(scope), session.target, arrival)
-        etag_and_digest = fields_of(scope, Arrived(session.target, arrival))
-        return tuple(field for field in etag_and_digest if field[0] != b"location")
+        arrived = Arrived(session.target, arrival)
+        return (tag_of(arrived), digest_of(arrived))
 
 
 def is_file(session: Session) -> bool:

@@ -15,12 +15,13 @@ from fileserve.site.change_requests import (
     content_length_of,
     described,
     field_of,
-    fields_of,
+    location_of,
     require_plain_content,
     require_size,
     require_state,
     require_write,
     send_json,
+    tag_of,
 )
 from fileserve.site.receiving import Declined, Pipe, content_of
 from fileserve.site.write_records import WriteRecords
@@ -72,7 +73,8 @@ class Uploads:
                 refusal = problem(412, "It is there now.") if is_guarded else UNGUARDED
                 raise Declined(refusal) from error
         status = 201 if current is None else 200
-        await send_json(send, status, described(scope, arrived), fields_of(scope, arrived))
+        fields = (location_of(scope, name), tag_of(arrived))
+        await send_json(send, status, described(scope, arrived), fields)
 
     async def state_of(self, name: Name) -> Fingerprint | None:
         """The state of the file that has the name; raises where none could ever be put."""

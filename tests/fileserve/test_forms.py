@@ -40,6 +40,11 @@ def disposed(parameters: str) -> bytes:
     return part(f'name="files"; {parameters}', b"new")
 
 
+def coded(transfer_encoding: str) -> bytes:
+    parameters = f'name="files"; filename="c.txt"\r\nContent-Transfer-Encoding: {transfer_encoding}'
+    return part(parameters, b"new")
+
+
 def text(name: str, value: str) -> bytes:
     return part(f'name="{name}"', value.encode())
 
@@ -71,6 +76,7 @@ STORED = [
     ([file("…ü ;.txt")],                                "…ü ;.txt",       "beyond-ascii"),
     ([text("replace", "yes"), file("old")],             "old",            "replacing"),
     ([file("", b""), file("a.txt")],                    "a.txt",          "one-input-left-empty"),
+    ([coded("Binary")],                                 "c.txt",          "coded-as-it-is"),
     # RFC 7578 forbids filename*, .NET sends it nevertheless, beside a name that nobody can read.
     ([disposed("filename*=UTF-8''%e2%82%ac.txt")],      "€.txt",          "extended-alone"),
     ([disposed("filename=\"=?utf-8?B?4oKs?=\"; filename*=utf-8'de'%E2%82%AC.txt")],
@@ -125,6 +131,7 @@ REFUSED = [
     ([file("a")],                                400, "no-end"),
     ([b"nothing of a form"],                     400, "no-form"),
     ([text("x", "y" * 65_537), file("a"), END],  413, "long-field"),
+    ([coded("base64"), END],                     400, "coded"),  # RFC 7578, 4.7
 ]
 # fmt: on
 

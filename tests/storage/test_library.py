@@ -93,6 +93,34 @@ def test_folder_that_cannot_be_read_is_told_and_passed_over(top: Path, root: Roo
     assert "fifo" in seen
 
 
+def test_files_of_a_tree_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("a/z", "a-b", "a0", "a.b", "B"):
+        (tmp_path / name).touch()
+    with opened_root(tmp_path, Symlinks.NEVER) as root:
+        found = [*kinds(root, ".", Scope.TREE)]
+    assert found == ["B", "a-b", "a.b", "a", "a/z", "a0"]
+
+
+def test_what_no_address_can_name_is_not_listed(top: Path, root: Root) -> None:
+    before = kinds(root, ".", Scope.TREE)
+    (top / "-").touch()
+    assert kinds(root, ".", Scope.TREE) == before
+
+
+def test_a_tree_deeper_than_python_calls_functions_is_listed(tmp_path: Path) -> None:
+    levels = 1_100
+    folder_fd = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("a", dir_fd=folder_fd)
+        below_fd = os.open("a", os.O_RDONLY, dir_fd=folder_fd)
+        os.close(folder_fd)
+        folder_fd = below_fd
+    os.close(folder_fd)
+    with opened_root(tmp_path, Symlinks.NEVER) as root:
+        assert len(kinds(root, ".", Scope.TREE)) == levels
+
+
 LOOKS = [
     # name          outcome
     ("a.bin", Kind.FILE),
