@@ -23,7 +23,7 @@ from fileserve.site.change_requests import (
     send_json,
     tag_of,
 )
-from fileserve.site.receiving import Declined, Pipe, content_of
+from fileserve.site.receiving import Declined, Pipe, SocketLender, content_of, lender_of
 from fileserve.site.write_records import WriteRecords
 from storage.atomic import Existing
 from storage.blob import Fingerprint
@@ -58,7 +58,9 @@ class Uploads:
         require_size(length, self._limit)
         current = await self.state_of(name)
         require_state(scope, current)
-        async with self.opened(name, length) as pipe:
+        # Where no length was told, more may come than may be stored.
+        lender = None if length is None else lender_of(scope, receive)
+        async with self.opened(name, length, lender) as pipe:
             async for piece in content_of(receive):
                 await pipe.put(piece)
             if length is not None and pipe.length != length:
@@ -81,10 +83,12 @@ class Uploads:
         return await self._writing.state_of(name)
 
     @asynccontextmanager
-    async def opened(self, name: Name, length: int | None) -> AsyncGenerator[Pipe, None]:
+    async def opened(
+        self, name: Name, length: int | None, lender: SocketLender | None = None
+    ) -> AsyncGenerator[Pipe, None]:
         """A file on its way in, with space for length bytes; given up unless it is committed."""
         incoming = await self._writing.receive(name, self._keep_free_bytes)
-        pipe = Pipe(incoming, self._limit)
+        pipe = Pipe(incoming, self._limit, lender)
         try:
             if length is not None:
                 await incoming.pool.run(partial(incoming.reserve, length))
