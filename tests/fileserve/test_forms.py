@@ -1,10 +1,8 @@
 """Forms: each file streamed to the disk, under the name that was told, or refused with words."""
 
 import asyncio
-import contextlib
-import os
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -20,7 +18,7 @@ from fileserve.site.form_parts import (
     PartPiece,
     boundary_of,
 )
-from tests.clients.programs import wait_until
+from tests.descriptors import nothing_left_open
 
 __all__ = ["root"]
 
@@ -270,12 +268,5 @@ def test_a_boundary_that_is_too_long_is_none() -> None:
 
 
 def test_nothing_is_left_open(root: Path) -> None:
-    post(root, "/", file("a"), b"--")
-
-    def opened() -> Iterator[str]:
-        for entry in Path("/proc/self/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                yield os.readlink(entry)
-
-    # A thread closes what was given up: the answer does not wait for it.
-    wait_until(lambda: not [path for path in opened() if str(root) in path], "an end of them")
+    with nothing_left_open():
+        post(root, "/", file("a"), b"--")
