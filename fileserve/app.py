@@ -38,7 +38,7 @@ from fileserve.operations.transfers import Transfer, TransferRegistry
 from fileserve.problems import Problem, problem, problem_response
 from fileserve.settings import Settings, SettingsError
 from fileserve.site.cors import with_cors
-from fileserve.site.files import FileSite
+from fileserve.site.files import NOT_HERE, FileSite
 from fileserve.site.service_pages import add_service_pages
 from fileserve.site.sign_in import LOGIN_PATH, LOGOUT_PATH, Refusal, SignIn
 from fileserve.state import (
@@ -169,8 +169,8 @@ def create_app(settings: Settings, storage: LocalStorage) -> Site:
     add_service_pages(site)
     if site.gate is not None:
         sign_in = SignIn(settings, site.gate)
-        site.add_api_route(LOGIN_PATH, sign_in.show, methods=["GET", "HEAD"])
-        site.add_api_route(LOGIN_PATH, sign_in.enter, methods=["POST"])
+        # One route: a 405 has to tell all the methods of an address in Allow.
+        site.add_api_route(LOGIN_PATH, sign_in.answer, methods=["GET", "HEAD", "POST"])
         site.add_api_route(LOGOUT_PATH, sign_in.leave, methods=["POST"])
     return site
 
@@ -238,7 +238,7 @@ async def _answer_http_exception(request: Request, error: Exception) -> Response
     """Starlette's own refusals, 404 and 405, in the form of all our refusals."""
     if not isinstance(error, HTTPException):
         raise error
-    details = {404: "There is nothing at this address.", 405: "This address can only be read."}
+    details = {404: "There is nothing at this address.", 405: NOT_HERE}
     fields = [
         (key.lower().encode(), value.encode()) for key, value in (error.headers or {}).items()
     ]

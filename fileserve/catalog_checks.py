@@ -42,7 +42,7 @@ def catalog_findings(settings: "Settings", mounts: Mounts) -> Iterator[Finding]:
             yield answer_within(_CATALOG_SECONDS, partial(_catalog_finding, settings))
         else:
             yield Finding(Status.OK, "catalog", "none yet: made when something needs it")
-        if file is not None and (broken := sorted(file.parent.glob(file.name + ".broken-*[0-9]"))):
+        if file is not None and (broken := sorted(file.parent.glob(file.name + "*.broken-*[0-9]"))):
             yield _broken_finding(broken)
     except NoAnswer:
         sentence = f"the catalog did not answer for {_CATALOG_SECONDS:g} s"

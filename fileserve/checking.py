@@ -62,7 +62,7 @@ def compute(files: Files, catalog: "Catalog", name: Name, known: Known) -> Itera
 
     What cannot be read, what somebody writes to and what is damaged is told to files.refused.
     """
-    items = files.at(name)
+    items = [*files.at(name)]
 
     def pairs() -> Iterator[tuple[Item, FileDigest | None]]:
         records = catalog.digests_below(name.path)
@@ -86,8 +86,11 @@ def compute(files: Files, catalog: "Catalog", name: Name, known: Known) -> Itera
 
 
 def verify(files: Files, catalog: "Catalog", name: Name) -> Iterator[Check]:
-    """Read again whatever is known at and below name, and tell what is found of each file."""
-    items = files.at(name)
+    """Read again whatever is known at and below name, and tell what is found of each file.
+
+    Raises NotFound for a name that neither means anything nor is known to have done so.
+    """
+    items = _items_or_none(files, catalog, name)
 
     def pairs() -> Iterator[Pair]:
         return paired(items, catalog.digests_below(name.path))
@@ -101,6 +104,15 @@ def verify(files: Files, catalog: "Catalog", name: Name) -> Iterator[Check]:
                 keep(refreshed)
             if check is not None:
                 yield check
+
+
+def _items_or_none(files: Files, catalog: "Catalog", name: Name) -> list[Item]:
+    try:
+        return [*files.at(name)]
+    except NotFound:
+        if next(catalog.digests_below(name.path), None) is None:
+            raise
+        return []
 
 
 def _counts(known: Known, item: Item, record: FileDigest | None) -> bool:

@@ -96,8 +96,9 @@ class Way:
 
 # To a form: the page that it stood on has its address, asked for by GET.
 _BACK = Way("", "Back to the page")
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 # RFC 9110 section 15.5.14; Python 3.11 has the word of before.
-_TITLES = {413: "Content Too Large"}
+_PHRASES[413] = "Content Too Large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class RenderedProblem:
 
 def problem(status: int, detail: str, *fields: Field) -> Problem:
     """A Problem whose title is the status's own phrase."""
-    return Problem(status, _TITLES.get(status) or HTTPStatus(status).phrase, detail, fields)
+    return Problem(status, _PHRASES[status], detail, fields)
 
 
 def problem_for(error: StorageError) -> Problem:
@@ -222,11 +223,14 @@ def problem_response(request: Request, refusal: Problem) -> Response:
 
 
 def _json(refusal: Problem) -> bytes:
+    """A title of our own goes before the detail: to `about:blank` belongs the status's phrase."""
+    phrase = _PHRASES.get(refusal.status, refusal.title)
+    detail = refusal.detail if phrase == refusal.title else f"{refusal.title}. {refusal.detail}"
     members = {
         "type": "about:blank",
-        "title": refusal.title,
+        "title": phrase,
         "status": refusal.status,
-        "detail": refusal.detail,
+        "detail": detail,
     }
     return json.dumps(members).encode("ascii") + b"\n"
 

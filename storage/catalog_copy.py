@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 
 from storage.catalog_records import COPY_SUFFIX, LinkRecord, TokenRecord
-from storage.errors import CatalogUnavailable
+from storage.errors import CatalogDamaged, CatalogUnavailable
 from storage.private_files import replace_for_owner
 
 _BYTES_FIELDS = frozenset({"secret_hash", "path"})
@@ -25,9 +25,9 @@ class WhoMay:
 
 
 def read_copy(path: str) -> WhoMay:
-    """What the copy beside the catalog at path tells; nothing without one, or with a broken one.
+    """What the copy beside the catalog at path tells; nothing without one.
 
-    Raises CatalogUnavailable for one that cannot be read.
+    Raises CatalogDamaged for a broken one, and CatalogUnavailable for one that cannot be read.
     """
     try:
         with open(path + COPY_SUFFIX, "rb") as file:
@@ -38,8 +38,8 @@ def read_copy(path: str) -> WhoMay:
         raise CatalogUnavailable(f"catalog: cannot read its copy: {error.strerror}") from error
     try:
         return _parsed(content)
-    except (ValueError, TypeError, KeyError):
-        return WhoMay()
+    except (ValueError, TypeError, KeyError) as error:
+        raise CatalogDamaged("catalog: its copy of who may do what is broken") from error
 
 
 def write_copy(path: str, who_may: WhoMay) -> None:

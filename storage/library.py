@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from storage.atomic import Existing, Target, rename, sync_folder
 from storage.beneath import Root, Symlinks
@@ -21,11 +22,14 @@ from storage.errors import (
     IsFolder,
     NameRefused,
     NotAFolder,
+    NotFound,
     StorageError,
-    from_os_error,
+    explained,
 )
+from storage.missing_folders import make_missing, remove_made
 from storage.mounts import MOUNTINFO, Mounts, parse_mountinfo
 from storage.names import Name, is_staging, printable
+from storage.ordering import in_byte_order
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -79,18 +83,23 @@ def look_at_entry(root: Root, name: Name) -> Item:
 def list_folder(
     root: Root, folder: Name, scope: Scope, refused: Callable[[StorageError], None]
 ) -> Iterator[Item]:
-    """The entries of a folder, in no order; with Scope.TREE also those of folders in it.
+    """The entries of a folder; with Scope.TREE each folder is followed by what is in it.
 
-    Folders reached through symlinks are not entered: they may form circles.  refused is told of
-    folders below that cannot be read; raises only if folder itself cannot.
+    Files come in the order of their paths' bytes.  Folders reached through symlinks are not
+    entered: they may form circles.  refused is told of folders below that cannot be read; raises
+    only if folder itself cannot.
     """
-    with opened_folder(root, folder) as fd:
-        items = [*_entries(root, folder, fd)]
-    for item, is_link in items:
+    levels = [_listed(root, folder)]
+    while levels:
+        found = next(levels[-1], None)
+        if found is None:
+            levels.pop()
+            continue
+        item, is_link = found
         yield item
         if scope is Scope.TREE and item.kind is Kind.FOLDER and not is_link:
             try:
-                yield from list_folder(root, item.name, scope, refused)
+                levels.append(_listed(root, item.name))
             except StorageError as error:
                 refused(error)
 
@@ -140,22 +149,15 @@ def move(root: Root, old: Name, new: Name, existing: Existing) -> None:
 
 def make_folders(root: Root, folder: Name, made: list[Name]) -> None:
     """Make a folder and those above it as far as they are missing; the new ones go into made."""
-    for depth in range(1, len(folder.segments) + 1):
-        name = Name(folder.segments[:depth])
-        with opened_folder(root, name.parent) as fd, explained(name.display):
-            try:
-                os.mkdir(name.last, dir_fd=fd)
-            except FileExistsError:
-                continue
-            made.append(name)
-            sync_folder(fd)
+    there = folder
+    while not _is_there(root, there):
+        there = there.parent
+    make_missing(partial(opened_folder, root), there, folder, made)
 
 
 def remove_empty_folders(root: Root, folders: Sequence[Name]) -> None:
     """Take back what make_folders made, as far as nobody has put anything in."""
-    for name in reversed(folders):
-        with contextlib.suppress(StorageError, OSError), opened_folder(root, name.parent) as fd:
-            os.rmdir(name.last, dir_fd=fd)
+    remove_made(partial(opened_folder, root), folders)
 
 
 def refuse_taken(folder_fd: int, name: Name, existing: Existing) -> None:
@@ -199,23 +201,34 @@ def opened_folder(root: Root, folder: Name) -> Iterator[int]:
         os.close(fd)
 
 
-@contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turns an OSError from inside into the StorageError about what."""
-    try:
-        yield
-    except OSError as error:
-        raise from_os_error(error, what) from error
+def _is_there(root: Root, folder: Name) -> bool:
+    with contextlib.suppress(NotFound), opened_folder(root, folder):
+        return True
+    return not folder.segments
+
+
+def _listed(root: Root, folder: Name) -> Iterator[tuple[Item, bool]]:
+    """The entries of a folder as they are now, in the order of the paths in a tree."""
+    with opened_folder(root, folder) as fd:
+        # All paths below a folder have a slash behind its name: "a-b" comes before "a/b".
+        found = {
+            item.name.last + (b"/" if item.kind is Kind.FOLDER and not is_link else b""):
+            (item, is_link) for item, is_link in _entries(root, folder, fd)
+        }  # fmt: skip
+    return map(found.__getitem__, in_byte_order([*found]))
 
 
 def _entries(root: Root, folder: Name, fd: int) -> Iterator[tuple[Item, bool]]:
-    """The folder's entries, each with whether it is a symlink; those that vanish are left out."""
+    """The folder's entries, each with whether it is a symlink.
+
+    Those that vanish are left out, and those that no address can name.
+    """
     with os.scandir(fd) as entries:
         for entry in entries:
             if is_staging(os.fsencode(entry.name)):
                 continue
-            name = folder.child(os.fsencode(entry.name))
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NameRefused):
+                name = folder.child(os.fsencode(entry.name))
                 found = entry.stat(follow_symlinks=False)
                 yield _resolved(root, name, found), stat.S_ISLNK(found.st_mode)
 

@@ -49,6 +49,16 @@ BY_NAME = Order()
 PackedNames = bytes
 
 
+def in_byte_order(names: list[bytes]) -> list[bytes]:
+    """The names in the order of their bytes; names is used up."""
+    if len(names) <= _RUN_NAMES:
+        names.sort()
+        return names
+    runs = [sorted(names[start : start + _RUN_NAMES]) for start in range(0, len(names), _RUN_NAMES)]
+    names.clear()
+    return list(merge(*runs))
+
+
 def by_name(names: list[str], direction: Direction = Direction.ASCENDING) -> Iterator[str]:
     """The names in order without regard to case; those that differ in case alone by code point.
 

@@ -20,6 +20,7 @@ from storage.errors import (
 )
 from storage.landing import Claim, Landing
 from storage.library import Scope
+from storage.missing_folders import remove_made
 from storage.moved_links import refuse_climbing_links
 from storage.names import Name
 from storage.plain_walk import remove_tree
@@ -76,14 +77,16 @@ def move(
             if old.name.parent != new.name.parent:
                 refuse_climbing_links(old.name, old_fd, found)
             with new.made_folder(new.name.parent, made) as new_fd, locked(staging_fd):
-                found = _required(old, old_fd, expected)
+                # Another one may have got the name, with links that nobody looked at.
+                if not os.path.samestat(found, _required(old, old_fd, expected)):
+                    raise Changed(f"{old.name.display}: was changed meanwhile")
                 state = _rename(old, old_fd, new, new_fd, _strictest(claim, found))
                 # The new name first: a power cut may show both names, never none.
                 sync_folder(new_fd)
                 sync_folder(old_fd)
         return state
     except BaseException:
-        new.remove_folders(made)
+        remove_made(new.opened, made)
         raise
 
 

@@ -2,16 +2,16 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from storage.atomic import is_leftover
 from storage.beneath import Root
 from storage.catalog_records import FileDigest
-from storage.errors import NotFound, StorageError
+from storage.errors import NotFound, StorageError, explained
 from storage.file_sums import FileSums
-from storage.library import Item, Kind, Scope, explained, list_folder, look
+from storage.library import Item, Kind, Scope, list_folder, look
 from storage.names import Name, printable
 from storage.verification import succeeding
 
@@ -37,13 +37,13 @@ class Files:
     shows_hidden: bool
     refused: Refused
 
-    def at(self, name: Name) -> list[Item]:
+    def at(self, name: Name) -> Iterator[Item]:
         """A file, or all files below a folder, in the order of their paths' bytes."""
         top = look(self.root, name)
         if top.kind is Kind.FILE:
-            return [top]
-        below = list_folder(self.root, name, Scope.TREE, self.refused)
-        return sorted(filter(self._counts, below), key=lambda item: item.name.relative)
+            yield top
+        else:
+            yield from filter(self._counts, list_folder(self.root, name, Scope.TREE, self.refused))
 
     def _counts(self, item: Item) -> bool:
         if item.kind is not Kind.FILE or is_leftover(item.name.last):

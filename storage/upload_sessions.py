@@ -29,7 +29,7 @@ RECORD_SUFFIX = ".json"
 _NEW_SUFFIX = ".json.new"
 _VERSION = 1
 _RANDOM_BYTES = 13  # 104 bits, beside the 24 that tell mounts apart
-# A record is metadata of at most 16 KiB and the ids of at most 1,000 parts.
+# A record is two fields of a request as they came, and the ids of at most 1,000 parts.
 _MAX_RECORD_BYTES = 1 << 18
 
 
@@ -52,7 +52,7 @@ class Session:
     """One upload.
 
     target: what it becomes; None for a part.  length: of the whole; None is not known yet.
-    metadata: as the client wrote it.  owner: who began it.  inode: of its bytes.
+    metadata, concatenation: as the client wrote them.  owner: who began it.  inode: of its bytes.
     part_ids: the uploads it is joined of.  joined_into: the upload that took this part's bytes.
     trusted: only so many bytes count after a crash, those behind were not verified; None: all.
     existing, expected: what may have the target's name when it is given it; as storage.landing.
@@ -65,6 +65,7 @@ class Session:
     kind: Kind = Kind.FILE
     state: State = State.OPEN
     metadata: str = ""
+    concatenation: str = ""
     inode: int = 0
     part_ids: tuple[str, ...] = ()
     joined_into: str | None = None
@@ -169,6 +170,7 @@ def _to_json(session: Session) -> bytes:
         "kind": session.kind.value,
         "state": session.state.value,
         "metadata": session.metadata,
+        "concatenation": session.concatenation,
         "inode": session.inode,
         "part_ids": session.part_ids,
         "joined_into": session.joined_into,
@@ -192,6 +194,7 @@ def _from_json(upload_id: str, text: bytes) -> Session:
         Kind(members["kind"]),
         State(members["state"]),
         members["metadata"],
+        members["concatenation"],
         members["inode"],
         tuple(members["part_ids"]),
         members["joined_into"],

@@ -19,6 +19,10 @@ OPEN_PATHS = frozenset((b"/-/health", b"/-/ready", b"/-/login", b"/-/logout"))
 _OWN_PREFIX = b"/-/"
 BASIC: Field = (b"www-authenticate", b'Basic realm="fileserve", charset="UTF-8"')
 BEARER: Field = (b"www-authenticate", b'Bearer realm="fileserve"')
+# RFC 6750 section 3.1: whoever has shown a token is told what is wrong with it.
+_WRONG: Field = (BEARER[0], BEARER[1] + b', error="invalid_token"')
+_TOO_LITTLE: Field = (BEARER[0], BEARER[1] + b', error="insufficient_scope"')
+NOT_ALLOWED = problem(403, "Your token does not allow this here.", _TOO_LITTLE)
 _NOTE_SECONDS = 60
 _UPLOADS = (b"/-/uploads", b"/-/uploads/")
 
@@ -71,9 +75,7 @@ class Gate:
         if self._is_forged(asked, shown):
             return problem(403, "This came from a page of another site.")
         visit = self.visit_of_token(token)
-        if not _has_right(visit, right, asked.raw_path):
-            return problem(403, "Your token does not allow this here.")
-        return visit
+        return visit if _has_right(visit, right, asked.raw_path) else NOT_ALLOWED
 
     def may_read_at_once(self, asked: Asked) -> bool:
         """Whether a GET or HEAD of a file may be answered without judge(); counts nothing."""
@@ -111,7 +113,8 @@ class Gate:
         """Refuse wrong credentials: 401, and 429 where there were too many of them."""
         wait = self._attempts.note_failure(client, time.monotonic())
         if wait is None:
-            return unauthorized("These credentials are not known here, or do not hold any more.")
+            detail = "These credentials are not known here, or do not hold any more."
+            return problem(401, detail, BASIC, _WRONG)
         retry_after = (b"retry-after", str(wait).encode("ascii"))
         return problem(429, "Too many wrong credentials came from your address.", retry_after)
 

@@ -23,9 +23,9 @@ def opened_catalog(settings: "Settings") -> "Iterator[Catalog]":
     """
     from storage.catalog_repair import open_or_renew  # noqa: PLC0415 - SQLAlchemy, 0.2 s
 
-    catalog, aside = open_or_renew(usable_catalog_url(settings))
-    if aside is not None:
-        console.note(f"the catalog was broken; a new one is begun, the old one is {aside}")
+    catalog, told = open_or_renew(usable_catalog_url(settings))
+    for sentence in told:
+        console.note(sentence)
     with catalog:
         yield catalog
 

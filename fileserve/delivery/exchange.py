@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Scope, Send
 from fileserve.access.redaction import redacted_text
 from fileserve.delivery.body import Slice, body_of
 from fileserve.delivery.chunked import chunks
+from fileserve.delivery.content_socket import ContentSocket
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.response_head import Framing, Persistence, compose_head
 from fileserve.delivery.response_stream import ResponseStream, Writer
@@ -38,6 +39,12 @@ class Connection(Protocol):
 
     def resume_reading(self) -> None:
         """Let more of the request in."""
+
+    def lend_socket(self, exchange: "Exchange") -> ContentSocket | None:
+        """Read nothing more until take_back, and let a thread read; None where that cannot be."""
+
+    def take_back(self, lent: ContentSocket) -> None:
+        """Go on behind what was read."""
 
     def exchange_ended(self, exchange: "Exchange") -> None:
         """Take note that the response is complete: the next request may start."""
@@ -210,6 +217,19 @@ class Exchange:
         content = _joined(self._incoming)
         self._incoming, self._incoming_bytes = [], 0
         return {"type": "http.request", "body": content, "more_body": not self.has_whole_request}
+
+    def lend_socket(self) -> ContentSocket | None:
+        """Where a thread may read what follows all that was received; None: receive() must.
+
+        Until take_back nothing is received.
+        """
+        if self._incoming or self.has_whole_request or self.is_ended:
+            return None
+        return self._connection.lend_socket(self)
+
+    def take_back(self, lent: ContentSocket) -> None:
+        """Let receive() go on behind what was read; for sockets that no thread reads any more."""
+        self._connection.take_back(lent)
 
     async def send(self, message: Message) -> None:
         """Send a part of the response; it is in the kernel's hands when this returns.

@@ -88,6 +88,11 @@ class RequestParser:
         """Whether a head has begun and is not complete."""
         return self._part is _Part.HEAD and bool(self._held)
 
+    @property
+    def content_left(self) -> int:
+        """How many bytes of content are to come next; 0 also where nobody said it (chunked)."""
+        return self._left if self._part is _Part.CONTENT else 0
+
     def feed(self, data: bytes, start: int) -> int:
         """Read from ``data[start:]`` to the end of a message at most; return where it stopped.
 
@@ -202,15 +207,19 @@ class RequestParser:
         It never hears of the end of this message, so another parser takes the next one.
         """
         stop = min(start + self._left, len(data))
-        self._left -= stop - start
         self._sink.content_received(data[start:stop])
+        self.content_was_read(stop - start)
+        return stop
+
+    def content_was_read(self, count: int) -> None:
+        """Go on behind count bytes of content, at most content_left, that the sink has."""
+        self._left -= count
         if self._left == 0:
             is_upgrade = self._parser.should_upgrade()
             self._parser = self._new_parser()
             self.on_message_complete()
             if is_upgrade:
                 self._sink.protocol_switch_ignored()
-        return stop
 
     def _end_framing_line(self, line: bytes) -> None:
         """Go on behind a line of the chunked coding (section 7.1) that llhttp took for good."""

@@ -18,6 +18,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from fileserve.access.redaction import redacted
+from fileserve.delivery.content_socket import ContentSocket
 from fileserve.delivery.crowd import TURNED_AWAY_AT_ONCE, refuse_for_load, warn_of_crowd
 from fileserve.delivery.direct import AnswerAtOnce, DirectExchange, direct_exchange
 from fileserve.delivery.exchange import Exchange
@@ -413,6 +414,25 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._is_reading_paused = False
         if not self.has_peer_ended:
             self._transport.resume_reading()
+
+    def lend_socket(self, exchange: Exchange) -> ContentSocket | None:
+        """Let a thread read the content that stands in the socket, where its length is known."""
+        left = self._parser.content_left
+        if self._is_tls or exchange is not self._arriving or not left:
+            return None
+        self._pause_reading()
+        if not self._is_reading_paused:
+            return None
+        try:
+            return ContentSocket(self._transport.get_extra_info("socket").fileno(), left)
+        except OSError:
+            # No descriptor left: the content comes the ordinary way.
+            return None
+
+    def take_back(self, lent: ContentSocket) -> None:
+        """Go on behind the content that was read."""
+        self._received_bytes += lent.count_read
+        self._parser.content_was_read(lent.count_read)
 
     # Time
 

@@ -31,8 +31,8 @@ MAX_PARTS = 1_000
 _MAX_LENGTH = (1 << 63) - 1  # off_t
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
-# In a URL or a path: the last segment below /-/uploads/.
-_UPLOAD_ADDRESS = re.compile(r"(?:[^?#]*/)?-/uploads/([0-9a-f]{32})")
+# In a URL or a path (ASCII, RFC 3986, no query, no fragment): the last segment below /-/uploads/.
+_UPLOAD_ADDRESS = re.compile(r"(?:[\x21\x22\x24-\x3e\x40-\x7e]*/)?-/uploads/([0-9a-f]{32})")
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")  # "Creation": no space, no comma, ASCII
 
 
@@ -80,13 +80,14 @@ Concatenation = Whole | Partial | Final
 class Creation:
     """A POST: a new upload.
 
-    length: of the whole file; None is not known yet.  written_metadata: as it came.
+    length: of the whole file; None is not known yet.  written_...: the fields as they came.
     """
 
     length: int | None
     concatenation: Concatenation = Whole()
     metadata: Mapping[str, bytes] = field(default_factory=dict)
     written_metadata: str = ""
+    written_concatenation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,8 @@ def is_version_spoken(fields: Mapping[str, str]) -> bool:
 
 def has_upload(fields: Mapping[str, str]) -> bool:
     """Whether the content of a request is bytes of an upload ("PATCH", "Creation With Upload")."""
-    return fields.get("content-type", "").strip().lower() == CONTENT_TYPE
+    media_type = fields.get("content-type", "").partition(";")[0]
+    return media_type.strip().lower() == CONTENT_TYPE
 
 
 def parse_creation(fields: Mapping[str, str]) -> Creation | Refused:
@@ -126,13 +128,14 @@ def parse_creation(fields: Mapping[str, str]) -> Creation | Refused:
     metadata = parse_metadata(written)
     if metadata is None:
         return Refused(400, "Upload-Metadata is not a list of keys with Base64 values.")
-    concatenation = parse_concatenation(fields.get("upload-concat"))
+    written_concatenation = fields.get("upload-concat")
+    concatenation = parse_concatenation(written_concatenation)
     if isinstance(concatenation, Refused):
         return concatenation
     length = _parse_creation_length(fields, concatenation)
     if isinstance(length, Refused):
         return length
-    return Creation(length, concatenation, metadata, written)
+    return Creation(length, concatenation, metadata, written, written_concatenation or "")
 
 
 def parse_continuation(fields: Mapping[str, str]) -> Continuation | Refused:

@@ -38,6 +38,8 @@ _log = logging.getLogger("fileserve.checksums")
 _PAUSE_SECONDS = 600.0
 # Whoever writes to a file writes on soon: it would be read in vain.
 _SETTLED_SECONDS = 60.0
+_BETWEEN_PAUSES = 100
+_SHORT_PAUSE_SECONDS = 0.0001
 _JOIN_SECONDS = 3.0
 _MAX_REMEMBERED = 10_000
 
@@ -109,9 +111,10 @@ class BackgroundSums:
 
     def _missing(self, root: "Root", catalog: "Catalog") -> Iterator[Item]:
         """The files without a checksum that holds, but those that somebody may be writing to."""
-        items = Files(root, self._job.shows_hidden, lambda error: None).at(Name(()))
-        for pair in paired(items, catalog.digests_below(b"")):
-            if self._stopping.is_set():
+        items = Files(root, self._job.shows_hidden, _note).at(Name(()))
+        for number, pair in enumerate(paired(items, catalog.digests_below(b""))):
+            # A thread that computes leaves the event loop no time, but where it waits.
+            if number % _BETWEEN_PAUSES == 0 and self._stopping.wait(_SHORT_PAUSE_SECONDS):
                 raise Stopped
             if pair.item is None:
                 continue
@@ -154,6 +157,11 @@ class BackgroundSums:
                 raise Stopped
 
         return read_sums(fileno, pace)
+
+
+def _note(error: StorageError) -> None:
+    # With each pass again, and nothing that a pass could do about it.
+    _log.debug("checksums: passed over: %s", error)
 
 
 @asynccontextmanager

@@ -256,9 +256,9 @@ class CatalogDesk:
             raise CatalogUnavailable("catalog: this server has none")
         self._place.prepare()
         open_catalog = renew if self._is_damaged else open_or_renew
-        self._catalog, aside = open_catalog(self._place.url)
-        if aside is not None:
-            _log.error("the catalog was broken; a new one is begun, the old one is %s", aside)
+        self._catalog, told = open_catalog(self._place.url)
+        for sentence in told:
+            _log.error("%s", sentence)
         self._is_damaged = False
         self._closed_until = 0.0
         self._opened_file = self._file_now()

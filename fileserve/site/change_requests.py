@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope, Send
 
+from fileserve.access.gate import NOT_ALLOWED
 from fileserve.access.visit import visit_of
 from fileserve.delivery.plan import request_fields
 from fileserve.http.digest_fields import digest_field
@@ -42,7 +43,7 @@ def field_of(scope: Scope, name: bytes) -> bytes | None:
 def require_write(scope: Scope, name: Name) -> None:
     """Raises Declined unless this visitor may write name."""
     if not visit_of(scope).may_write(name):
-        raise Declined(problem(403, "Your token does not allow this here."))
+        raise Declined(NOT_ALLOWED)
 
 
 def content_length_of(scope: Scope) -> int | None:
@@ -67,7 +68,9 @@ def require_plain_content(scope: Scope) -> None:
         raise Declined(problem(400, "A part of a file cannot be put; use a resumable upload."))
     encoding = (field_of(scope, b"content-encoding") or b"identity").strip().lower()
     if encoding not in (b"identity", b""):
-        raise Declined(problem(415, "Content is taken as it is, without a Content-Encoding."))
+        detail = "Content is taken as it is, without a Content-Encoding."
+        # RFC 9110 section 12.5.3: the answer tells what would have been taken.
+        raise Declined(problem(415, detail, (b"accept-encoding", b"identity")))
 
 
 def require_size(length: int | None, limit: int | None) -> None:
@@ -121,13 +124,17 @@ def described(scope: Scope, arrived: Arrived) -> dict[str, str | int]:
     }
 
 
-def fields_of(scope: Scope, arrived: Arrived) -> tuple[Field, ...]:
-    """The fields that tell of a file that has arrived."""
-    return (
-        location_of(scope, arrived.name),
-        (b"etag", str(entity_tag_of(arrived.arrival.state)).encode("latin-1")),
-        (b"repr-digest", digest_field(arrived.arrival.digests.sha256).encode("ascii")),
-    )
+def tag_of(arrived: Arrived) -> Field:
+    """The entity tag of a file that has arrived."""
+    return (b"etag", str(entity_tag_of(arrived.arrival.state)).encode("latin-1"))
+
+
+def digest_of(arrived: Arrived) -> Field:
+    """The SHA-256 of a file that has arrived, for answers without content.
+
+    RFC 9530 section 3.1: beside content that tells how a request went it would be of that content.
+    """
+    return (b"repr-digest", digest_field(arrived.arrival.digests.sha256).encode("ascii"))
 
 
 async def send_json(send: Send, status: int, members: object, fields: Iterable[Field] = ()) -> None:

@@ -7,8 +7,9 @@ from starlette.types import Receive, Scope, Send
 
 from fileserve.access.asking import path_below
 from fileserve.access.visit import visit_of
+from fileserve.delivery.plan import request_fields
 from fileserve.http.destination import destination_path, hosts_of
-from fileserve.http.preconditions import ChangeVerdict
+from fileserve.http.preconditions import ChangeVerdict, Verdict, evaluate_undated
 from fileserve.http.query import first_values
 from fileserve.operations.catalog_desk import CatalogDesk
 from fileserve.problems import problem, problem_of_change, send_problem
@@ -39,6 +40,7 @@ from storage.writing import Writing
 
 # Uploads with which nobody goes on are looked for so often.
 _SWEEP_SECONDS = 3600.0
+_UNTAGGED = problem(412, "The condition fails: a folder or a link has no tag, only '*' matches it.")
 _Answer = Callable[[RequestedPath, Scope, Receive, Send], Awaitable[None]]
 
 
@@ -126,6 +128,8 @@ class Changes:
         require_write(scope, old)
         require_write(scope, new)
         expected = await self._expected(requested, scope)
+        if old == new:
+            raise Declined(problem(403, "This is its address already."))
         replaced = await self._replaced(scope, new)
         state = await self.writing.move(old, new, replaced, expected)
         self.records.moved(visit_of(scope), old, new, state)
@@ -151,9 +155,10 @@ class Changes:
         try:
             current = await self.uploads.state_of(requested.name)
         except (IsFolder, AlreadyExists) as found:
-            # A folder or a link: neither has an entity tag.
-            if field_of(scope, b"if-match") is not None:
-                raise Declined(problem(412, "It has no entity tag to match.")) from found
+            # A folder or a link: neither has an entity tag, so only "*" matches (RFC 9110, 13.1).
+            fields = request_fields(scope["headers"])
+            if evaluate_undated(fields, None) is not Verdict.PROCEED:
+                raise Declined(_UNTAGGED) from found
             return None
         if current is None or requested.wants_folder:
             raise NotFound(f"{requested.name.display}: not found")

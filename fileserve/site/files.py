@@ -40,6 +40,7 @@ _READING = {b"GET": "GET", b"HEAD": "HEAD"}
 _NO_ROBOTS: Field = (b"x-robots-tag", b"noindex, nofollow")
 _FOR_SHARED_CACHES = ("public", "private", "s-maxage")
 INDEX_NAME = b"index.html"
+NOT_HERE = "This cannot be done here; the Allow field tells what can."
 _ALLOW: Field = (b"allow", b"GET, HEAD, OPTIONS")
 _ALLOW_CHANGES: Field = (b"allow", b"GET, HEAD, OPTIONS, PUT, POST, DELETE, MOVE")
 
@@ -240,8 +241,7 @@ class FileSite:
         """Answer OPTIONS with what is allowed, and every other method with 405."""
         allow = _ALLOW_CHANGES if self._settings.writable else _ALLOW
         if scope["method"] != "OPTIONS":
-            detail = "This cannot be done here; the Allow field tells what can."
-            await self._refuse(scope, send, problem(405, detail, allow))
+            await self._refuse(scope, send, problem(405, NOT_HERE, allow))
             return
         fields = [allow, *self._cors(scope)]
         await send({"type": "http.response.start", "status": 204, "headers": fields})

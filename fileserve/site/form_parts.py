@@ -14,6 +14,7 @@ _MAX_HEADER_BYTES = 16 << 10
 _MAX_HEADERS = 16
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _EXTENDED_NAME = re.compile(rb"(?i);\s*filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^;\s]+)")
+_PLAIN_CODINGS = frozenset((b"7bit", b"8bit", b"binary"))
 # It warns of each form that is malformed; a client's mistake is no line in the log.
 logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
@@ -108,6 +109,10 @@ class FormParser:
         self._name = self._value = b""
 
     def _end_headers(self) -> None:
+        coding = self._fields.get(b"content-transfer-encoding", b"binary").strip().lower()
+        if coding not in _PLAIN_CODINGS:
+            # RFC 7578 section 4.7 wants none; to keep coded bytes as they are would break the file.
+            raise FormUnreadable("a part has a Content-Transfer-Encoding")
         disposition = self._fields.get(b"content-disposition", b"")
         _, parameters = parse_options_header(disposition)
         field = parameters.get(b"name", b"").decode("utf-8", "replace")

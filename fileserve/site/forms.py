@@ -69,7 +69,8 @@ class Forms:
         require_write(scope, requested.name)
         boundary = boundary_of(field_of(scope, b"content-type") or b"")
         if boundary is None:
-            raise Declined(problem(415, "A folder takes forms: multipart/form-data."))
+            detail = "A folder takes forms: multipart/form-data."
+            raise Declined(problem(415, detail, (b"accept", b"multipart/form-data")))
         await self._uploads.require_space(requested.name, content_length_of(scope))
         arrived = await self._receive(requested.name, boundary, scope, receive)
         if not arrived:

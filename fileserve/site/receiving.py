@@ -4,9 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from functools import partial
+from typing import Protocol
 
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
+from fileserve.delivery.content_socket import ContentSocket
+from fileserve.delivery.exchange import Exchange
+from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from fileserve.problems import Problem, problem
 from storage.digests import Buffer
 from storage.errors import StorageError
@@ -55,16 +59,35 @@ async def content_of(receive: Receive) -> AsyncGenerator[bytes, None]:
         has_more = message.get("more_body", False)
 
 
+class SocketLender(Protocol):
+    """Lets a thread read the content of a request past receive(), where that is possible."""
+
+    def lend_socket(self) -> ContentSocket | None: ...
+
+    def take_back(self, lent: ContentSocket) -> None: ...
+
+
+def lender_of(scope: Scope, receive: Receive) -> SocketLender | None:
+    """Who lends the socket of a request; None where nobody does, or receive() is not its own."""
+    exchange = scope.get("extensions", {}).get(EXCHANGE_EXTENSION)
+    is_ours = isinstance(exchange, Exchange) and receive == exchange.receive
+    return exchange if is_ours else None
+
+
 class Pipe:
     """Writes to a file on its way in while more is received; for one task.
 
     Takes ownership of incoming: close() ends it, whatever became of it.  limit: the most bytes.
+    lender: where nothing but the bytes of this file is to come, and no more than the limit.
     """
 
-    def __init__(self, incoming: Incoming, limit: int | None) -> None:
+    def __init__(
+        self, incoming: Incoming, limit: int | None, lender: SocketLender | None = None
+    ) -> None:
         self.incoming = incoming
         self.length = 0
         self._limit = limit
+        self._lender = lender
         self._held: list[Buffer] = []
         self._held_bytes = 0
         self._writing: asyncio.Task[None] | None = None
@@ -96,9 +119,21 @@ class Pipe:
     async def _pass_on(self) -> None:
         await self._end_writing()
         held, self._held, self._held_bytes = self._held, [], 0
-        if held:
-            write = partial(self.incoming.write, held)
-            self._writing = asyncio.create_task(self.incoming.pool.run(write))
+        if not held or await self._has_written_on(held):
+            return
+        write = partial(self.incoming.write, held)
+        self._writing = asyncio.create_task(self.incoming.pool.run(write))
+
+    async def _has_written_on(self, held: list[Buffer]) -> bool:
+        """Write what is held and what comes meanwhile, in one thread; False if that cannot be."""
+        lent = None if self._lender is None else self._lender.lend_socket()
+        if self._lender is None or lent is None:
+            return False
+        with lent:
+            write_on = partial(self.incoming.write_on, held, lent.fill)
+            self.length += await self.incoming.pool.run(write_on)
+        self._lender.take_back(lent)
+        return True
 
     async def _end_writing(self) -> None:
         if self._writing is not None:

@@ -31,6 +31,8 @@ LOGOUT_PATH = "/-/logout"
 _MAX_FORM_BYTES = 32_768
 # A path of this site: "//host" and "/\host" are other sites to a browser.
 _is_path_here = re.compile(r"/(?![/\\])[\x21-\x7e]*").fullmatch
+# HEAD has the fields of GET (RFC 9110 section 9.3.2).
+_VISITING = ("GET", "HEAD")
 _OFFERS = ("application/json", "text/html")
 _PAGE_FIELDS: tuple[Field, ...] = (
     (b"content-type", b"text/html; charset=utf-8"),
@@ -59,7 +61,7 @@ class Refusal:
             await response(scope, receive, send)
             return
         fields = [*refusal.fields, *cors_fields(self._settings, scope["method"], scope["headers"])]
-        if refusal.status == HTTPStatus.FORBIDDEN and scope["method"] == "GET":
+        if refusal.status == HTTPStatus.FORBIDDEN and scope["method"] in _VISITING:
             refusal = replace(refusal, way=_other_login(scope))
         if _is_script(scope):
             # For Basic, browsers would open a window of their own in the midst of an upload.
@@ -73,6 +75,10 @@ class SignIn:
     def __init__(self, settings: Settings, gate: Gate) -> None:
         self._settings = settings
         self._gate = gate
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request for /-/login."""
+        return await (self.enter(request) if request.method == "POST" else self.show(request))
 
     async def show(self, request: Request) -> Response:
         """The login page on its own."""
@@ -156,7 +162,7 @@ def _is_script(scope: Scope) -> bool:
 def _wants_page(scope: Scope) -> bool:
     """Whether a browser navigates here, or sends a form: what it shows then is a page."""
     accept = b", ".join(value for key, value in scope["headers"] if key == b"accept")
-    if scope["method"] not in ("GET", "POST") or b"text/html" not in accept:
+    if scope["method"] not in (*_VISITING, "POST") or b"text/html" not in accept:
         return False
     return preferred(accept.decode("latin-1"), _OFFERS) == "text/html"
 
@@ -166,14 +172,14 @@ def _comes_from_elsewhere(scope: Scope) -> bool:
 
     The page then loads the address once more by itself, which is a visit from this site.
     """
-    return scope["method"] == "GET" and (b"sec-fetch-site", b"cross-site") in scope["headers"]
+    return scope["method"] in _VISITING and (b"sec-fetch-site", b"cross-site") in scope["headers"]
 
 
 def address_of(scope: Scope) -> str:
     """Where to go after the login, a path and its query: here again; after a form, to its page."""
     path: str = (scope.get("raw_path") or b"/").decode("latin-1")
     query = scope["query_string"].decode("latin-1")
-    return f"{path}?{query}" if query and scope["method"] == "GET" else path
+    return f"{path}?{query}" if query and scope["method"] in _VISITING else path
 
 
 def _other_login(scope: Scope) -> Way:

@@ -89,7 +89,7 @@ class TusSite:
     async def _of_collection(
         self, folder: Name, scope: Scope, receive: Receive, fields: Mapping[str, str]
     ) -> Answer:
-        method = scope["method"]
+        method = _method_of(scope, fields)
         if method == "OPTIONS":
             return capabilities(self._work.limit, "")
         if method != "POST":
@@ -100,11 +100,9 @@ class TusSite:
     async def _of_upload(
         self, upload_id: str, scope: Scope, receive: Receive, fields: Mapping[str, str]
     ) -> Answer:
-        method = scope["method"]
+        method = _method_of(scope, fields)
         if method == "OPTIONS":
             return capabilities(self._work.limit, upload_id)
-        if method == "POST":  # "X-HTTP-Method-Override"
-            method = fields.get("x-http-method-override", method)
         _require_version(fields)
         if not is_upload_id(upload_id):
             raise NotFound("not the id of an upload")
@@ -120,17 +118,17 @@ class TusSite:
 
     async def _tell(self, upload_id: str, scope: Scope) -> Answer:
         """HEAD: how far it is.  A client that asks does so since it lost its last request."""
-        work, root_path = self._work, scope.get("root_path", "")
+        work = self._work
         found = await work.uploads.take(upload_id)
         if isinstance(found, Session):
             require_owner(visit_of(scope), found)
-            return standing(found, found.length or 0, work.expires_at(), root_path)
+            return standing(found, found.length or 0, work.expires_at())
         try:
             require_owner(visit_of(scope), found.session)
             if found.is_whole and is_file(found.session):
                 # All bytes had come when the server was killed or the name was taken.
                 await work.publish(found, scope)
-            return standing(found.session, found.offset, work.expires_at(), root_path)
+            return standing(found.session, found.offset, work.expires_at())
         finally:
             await work.uploads.release(found)
 
@@ -209,6 +207,13 @@ def _wrong_offset(offset: int) -> Problem:
 def _require_version(fields: Mapping[str, str]) -> None:
     if not is_version_spoken(fields):
         raise Declined(wrong_version())
+
+
+def _method_of(scope: Scope, fields: Mapping[str, str]) -> str:
+    """What is asked for ("X-HTTP-Method-Override"); only POST may mean something else: what
+    browsers and proxies take for harmless should be it."""
+    method: str = scope["method"]
+    return fields.get("x-http-method-override", method) if method == "POST" else method
 
 
 def is_tus(scope: Scope) -> bool:

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from fileserve.http.tus import (
     CHECKSUM_ALGORITHMS,
     CHECKSUM_MISMATCH,
+    CONTENT_TYPE,
     EXTENSIONS,
     VERSION,
     Refused,
     expires_field,
 )
 from fileserve.problems import Field, Problem, problem
-from storage.upload_sessions import Kind, Session, State
+from storage.upload_sessions import Session, State
 
 UPLOADS_PATH = "/-/uploads/"
 _COLLECTION_ALLOW: Field = (b"allow", b"OPTIONS, POST")
 _UPLOAD_ALLOW: Field = (b"allow", b"DELETE, HEAD, OPTIONS, PATCH")
+# RFC 5789 sections 2.2 and 3.1: what a PATCH has to bring.
+_ACCEPT_PATCH: Field = (b"accept-patch", CONTENT_TYPE.encode())
 TUS_RESUMABLE: Field = (b"tus-resumable", VERSION.encode())
 _COMMON: tuple[Field, ...] = (
     TUS_RESUMABLE,
@@ -45,14 +48,14 @@ def capabilities(max_size: int | None, upload_id: str) -> Answer:
         (b"tus-version", VERSION.encode()),
         (b"tus-extension", ",".join(EXTENSIONS).encode()),
         (b"tus-checksum-algorithm", ",".join(CHECKSUM_ALGORITHMS).encode()),
-        _UPLOAD_ALLOW if upload_id else _COLLECTION_ALLOW,
+        *((_UPLOAD_ALLOW, _ACCEPT_PATCH) if upload_id else (_COLLECTION_ALLOW,)),
     ]
     if max_size is not None:
         fields.append((b"tus-max-size", b"%d" % max_size))
     return Answer(204, tuple(fields))
 
 
-def standing(session: Session, offset: int, expires_at: float, root_path: str) -> Answer:
+def standing(session: Session, offset: int, expires_at: float) -> Answer:
     """The answer to HEAD: how far an upload is."""
     fields: list[Field] = [(b"upload-offset", b"%d" % offset)]
     if session.length is None:
@@ -61,11 +64,8 @@ def standing(session: Session, offset: int, expires_at: float, root_path: str) -
         fields.append((b"upload-length", b"%d" % session.length))
     if session.metadata:
         fields.append((b"upload-metadata", session.metadata.encode("latin-1")))
-    if session.kind is Kind.PART:
-        fields.append((b"upload-concat", b"partial"))
-    elif session.part_ids:
-        parts = " ".join(f"{root_path}{UPLOADS_PATH}{part_id}" for part_id in session.part_ids)
-        fields.append((b"upload-concat", f"final;{parts}".encode()))
+    if session.concatenation:
+        fields.append((b"upload-concat", session.concatenation.encode("ascii")))
     if session.state is State.OPEN:
         fields.append(_expires(expires_at))
     return Answer(200, tuple(fields))
@@ -91,7 +91,8 @@ def created(
 
 def refused(refusal: Refused) -> Problem:
     """A refusal of what the fields of a request say."""
-    return tus_problem(refusal.status, refusal.detail)
+    fields = (_ACCEPT_PATCH,) if refusal.status == 415 else ()
+    return tus_problem(refusal.status, refusal.detail, *fields)
 
 
 def tus_problem(status: int, detail: str, *more: Field) -> Problem:

@@ -83,12 +83,19 @@ async def _join(work: TusWork, session: Session, scope: Scope) -> Answer:
 
 
 async def _session(work: TusWork, creation: Creation, folder: Name, scope: Scope) -> Session:
-    owner, written = visit_of(scope).who, creation.written_metadata
+    session = Session(
+        "",
+        None,
+        creation.length,
+        visit_of(scope).who,
+        metadata=creation.written_metadata,
+        concatenation=creation.written_concatenation,
+    )
     if isinstance(creation.concatenation, Partial):
-        return Session("", None, creation.length, owner, Kind.PART, metadata=written)
+        return replace(session, kind=Kind.PART)
     target = _target(creation.metadata, folder)
     require_write(scope, target)
-    session = Session("", target, creation.length, owner, metadata=written)
+    session = replace(session, target=target)
     if isinstance(creation.concatenation, Final):
         session = replace(session, part_ids=creation.concatenation.upload_ids)
     return await _claiming(work, session, creation, scope)

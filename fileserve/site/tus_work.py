@@ -6,12 +6,19 @@ from typing import TypeVar
 
 from starlette.types import Receive, Scope
 
+from fileserve.access.gate import NOT_ALLOWED
 from fileserve.access.visit import Visit, visit_of
 from fileserve.http.tus import CHECKSUM_MISMATCH, Checksum, Refused
 from fileserve.problems import Field
-from fileserve.site.change_requests import Arrived, content_length_of, fields_of, require_size
+from fileserve.site.change_requests import (
+    Arrived,
+    content_length_of,
+    digest_of,
+    require_size,
+    tag_of,
+)
 from fileserve.site.receiving import ClientGone, Declined
-from fileserve.site.tus_answers import tus_problem
+from fileserve.site.tus_answers import refused, tus_problem
 from fileserve.site.tus_receiving import Ending, receive_into
 from fileserve.site.write_records import WriteRecords
 from storage.blob import Fingerprint
@@ -78,8 +85,8 @@ class TusWork:
         """Tell the catalog of a new file; the fields that tell the client."""
         assert session.target is not None, "a part is no file"
         self.records.arrived(visit_of(scope), session.target, arrival)
-        etag_and_digest = fields_of(scope, Arrived(session.target, arrival))
-        return tuple(field for field in etag_and_digest if field[0] != b"location")
+        arrived = Arrived(session.target, arrival)
+        return (tag_of(arrived), digest_of(arrived))
 
 
 def is_file(session: Session) -> bool:
@@ -92,7 +99,7 @@ def require_owner(visit: Visit, session: Session) -> None:
     is_own = visit.who == session.owner
     may_write = is_own if session.target is None else visit.may_write(session.target)
     if not may_write:
-        raise Declined(tus_problem(403, "Your token does not allow this here."))
+        raise Declined(NOT_ALLOWED)
 
 
 def require_content(scope: Scope, length: int | None, offset: int) -> None:
@@ -105,5 +112,5 @@ def require_content(scope: Scope, length: int | None, offset: int) -> None:
 def parsed(asked: T | Refused) -> T:
     """What the fields of a request say; raises Declined where they do not say it clearly."""
     if isinstance(asked, Refused):
-        raise Declined(tus_problem(asked.status, asked.detail))
+        raise Declined(refused(asked))
     return asked

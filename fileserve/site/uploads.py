@@ -15,14 +15,15 @@ from fileserve.site.change_requests import (
     content_length_of,
     described,
     field_of,
-    fields_of,
+    location_of,
     require_plain_content,
     require_size,
     require_state,
     require_write,
     send_json,
+    tag_of,
 )
-from fileserve.site.receiving import Declined, Pipe, content_of
+from fileserve.site.receiving import Declined, Pipe, SocketLender, content_of, lender_of
 from fileserve.site.write_records import WriteRecords
 from storage.atomic import Existing
 from storage.blob import Fingerprint
@@ -57,7 +58,9 @@ class Uploads:
         require_size(length, self._limit)
         current = await self.state_of(name)
         require_state(scope, current)
-        async with self.opened(name, length) as pipe:
+        # Where no length was told, more may come than may be stored.
+        lender = None if length is None else lender_of(scope, receive)
+        async with self.opened(name, length, lender) as pipe:
             async for piece in content_of(receive):
                 await pipe.put(piece)
             if length is not None and pipe.length != length:
@@ -72,17 +75,20 @@ class Uploads:
                 refusal = problem(412, "It is there now.") if is_guarded else UNGUARDED
                 raise Declined(refusal) from error
         status = 201 if current is None else 200
-        await send_json(send, status, described(scope, arrived), fields_of(scope, arrived))
+        fields = (location_of(scope, name), tag_of(arrived))
+        await send_json(send, status, described(scope, arrived), fields)
 
     async def state_of(self, name: Name) -> Fingerprint | None:
         """The state of the file that has the name; raises where none could ever be put."""
         return await self._writing.state_of(name)
 
     @asynccontextmanager
-    async def opened(self, name: Name, length: int | None) -> AsyncGenerator[Pipe, None]:
+    async def opened(
+        self, name: Name, length: int | None, lender: SocketLender | None = None
+    ) -> AsyncGenerator[Pipe, None]:
         """A file on its way in, with space for length bytes; given up unless it is committed."""
         incoming = await self._writing.receive(name, self._keep_free_bytes)
-        pipe = Pipe(incoming, self._limit)
+        pipe = Pipe(incoming, self._limit, lender)
         try:
             if length is not None:
                 await incoming.pool.run(partial(incoming.reserve, length))

@@ -158,6 +158,17 @@ def test_a_writing_command_begins_a_new_catalog_in_place_of_a_broken_one(
     assert "catalog.sqlite.broken-1" in doctor.out
 
 
+def test_a_copy_that_is_lost_with_the_catalog_is_told_of(shell: Shell, state: Path) -> None:
+    state.mkdir(mode=0o700)
+    (state / "catalog.sqlite.access.json").write_text("{")
+    ended = shell.run("token", "list", FILESERVE_STATE_DIR=str(state))
+    assert ended.code == 0
+    assert "catalog.sqlite.access.json.broken-1; make new tokens" in ended.err
+    doctor = shell.run("doctor", FILESERVE_STATE_DIR=str(state))
+    assert (doctor.code, about(doctor.out, "catalog")) == (0, ["ok", "warn"])
+    assert "catalog.sqlite.access.json.broken-1" in doctor.out
+
+
 def test_the_doctor_fails_a_database_that_does_not_answer(shell: Shell) -> None:
     there = f"postgresql://x@/y?host={shell.folder}"
     ended = shell.run("doctor", FILESERVE_CATALOG=there)

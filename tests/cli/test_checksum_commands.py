@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -167,6 +168,21 @@ def test_verify_tells_what_became_of_each_file(shell: Shell, tree: Path) -> None
             "damaged": [{"start": 2 * MIB, "stop": 3 * MIB}],
         }
     ]
+
+
+def test_a_folder_that_is_gone_is_missing_with_all_that_was_known_in_it(
+    shell: Shell, tree: Path
+) -> None:
+    shell.run("checksum")
+    shutil.rmtree(tree / "films")
+    ended = shell.run("verify", "films")
+    assert (ended.code, ended.err) == (9, "")
+    assert ended.out.splitlines() == [
+        "missing     films/b c.mkv",
+        "missing     films/large.bin",
+        "2 missing",
+    ]
+    assert shell.run("verify", "unknown").code == 3
 
 
 def test_changes_alone_have_an_exit_code_of_their_own(shell: Shell, tree: Path) -> None:

@@ -140,7 +140,7 @@ def test_files_and_folders_are_dropped_on_the_page(
     for kind in ("dragEnter", "dragOver", "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": brought})
         if kind == "dragOver":
-            assert page.locator("body.dropping").count() == 1
+            page.locator("body.dropping").wait_for()
     told(page, "121 files uploaded")
     assert page.locator("body.dropping").count() == 0
     assert (folder / "single.txt").read_text() == "single"
@@ -269,8 +269,8 @@ def test_a_plain_form_uploads_without_scripts(
         for content in (b"first", b"second"):
             page.locator("input[name=replace]").check()
             page.locator("input[name=file]").set_input_files([file_of(ODD_NAME, content)])  # type: ignore[list-item]
-            page.get_by_role("button", name="Upload").click()
-            page.wait_for_url(f"**/{folder.name}/")
+            with page.expect_navigation(url=f"**/{folder.name}/"):
+                page.get_by_role("button", name="Upload").click()
             page.locator("#upload summary").click()
             assert (folder / ODD_NAME).read_bytes() == content
         page.locator("input[name=file]").set_input_files([file_of(ODD_NAME)])  # type: ignore[list-item]

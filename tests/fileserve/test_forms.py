@@ -1,7 +1,6 @@
 """Forms: each file streamed to the disk, under the name that was told, or refused with words."""
 
 import asyncio
-import os
 import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from fileserve.site.form_parts import (
     PartPiece,
     boundary_of,
 )
+from tests.descriptors import nothing_left_open
 
 __all__ = ["root"]
 
@@ -38,6 +38,11 @@ def file(name: str, content: bytes = b"new") -> bytes:
 
 def disposed(parameters: str) -> bytes:
     return part(f'name="files"; {parameters}', b"new")
+
+
+def coded(transfer_encoding: str) -> bytes:
+    parameters = f'name="files"; filename="c.txt"\r\nContent-Transfer-Encoding: {transfer_encoding}'
+    return part(parameters, b"new")
 
 
 def text(name: str, value: str) -> bytes:
@@ -71,6 +76,7 @@ STORED = [
     ([file("…ü ;.txt")],                                "…ü ;.txt",       "beyond-ascii"),
     ([text("replace", "yes"), file("old")],             "old",            "replacing"),
     ([file("", b""), file("a.txt")],                    "a.txt",          "one-input-left-empty"),
+    ([coded("Binary")],                                 "c.txt",          "coded-as-it-is"),
     # RFC 7578 forbids filename*, .NET sends it nevertheless, beside a name that nobody can read.
     ([disposed("filename*=UTF-8''%e2%82%ac.txt")],      "€.txt",          "extended-alone"),
     ([disposed("filename=\"=?utf-8?B?4oKs?=\"; filename*=utf-8'de'%E2%82%AC.txt")],
@@ -125,6 +131,7 @@ REFUSED = [
     ([file("a")],                                400, "no-end"),
     ([b"nothing of a form"],                     400, "no-form"),
     ([text("x", "y" * 65_537), file("a"), END],  413, "long-field"),
+    ([coded("base64"), END],                     400, "coded"),  # RFC 7578, 4.7
 ]
 # fmt: on
 
@@ -261,6 +268,5 @@ def test_a_boundary_that_is_too_long_is_none() -> None:
 
 
 def test_nothing_is_left_open(root: Path) -> None:
-    post(root, "/", file("a"), b"--")
-    opened = [os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.exists()]
-    assert not [path for path in opened if str(root) in path]
+    with nothing_left_open():
+        post(root, "/", file("a"), b"--")

@@ -85,6 +85,23 @@ def test_a_problem_has_the_members_of_rfc_9457() -> None:
     }
 
 
+OWN_TITLES = [
+    # problem                                      title                 detail
+    (Problem(403, "It is over", "Sorry."),         "Forbidden",          "It is over. Sorry."),
+    (Problem(460, "Checksum Mismatch", "Sorry."),  "Checksum Mismatch",  "Sorry."),  # not HTTP
+    (Problem(413, "Content Too Large", "Sorry."),  "Content Too Large",  "Sorry."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("refusal", "title", "detail"), OWN_TITLES)
+def test_the_title_of_a_problem_is_the_phrase_of_its_status(
+    refusal: Problem, title: str, detail: str
+) -> None:
+    members = json.loads(sent(refusal).content)  # RFC 9457 section 4.2.1
+    assert (members["title"], members["detail"]) == (title, detail)
+    assert f"<h1>{refusal.title}</h1>".encode() in sent(refusal, accept=BROWSER).content
+
+
 FORMS = [
     # Accept                              media type
     (None,                                "application/problem+json"),

@@ -148,6 +148,7 @@ CONTINUATIONS = [
     ({"upload_offset": "x"},                b"world",         400, "unreadable-offset"),
     ({"upload_offset": ""},                 b"world",         400, "no-offset"),
     ({"content_type": "text/plain"},        b"world",         415, "another-type"),
+    ({"content_type": OFFSET_STREAM + ";x=y"}, b"world",      204, "a-parameter"),
     ({"content_type": ""},                  b"world",         415, "no-type"),
     ({"content_encoding": "gzip"},          b"world",         415, "encoded"),
     ({"tus_resumable": "0.2.2"},            b"world",         412, "another-version"),
@@ -169,6 +170,8 @@ def test_continuation(root: Path, fields: dict[str, str], content: bytes, status
         answer = await client.patch(upload, 5, content, **fields)
         assert answer.status_code == status, answer.text
         assert answer.headers["tus-resumable"] == "1.0.0"
+        is_of_another_type = status == 415 and "content_encoding" not in fields  # RFC 5789, 2.2
+        assert (answer.headers.get("accept-patch") == OFFSET_STREAM) == is_of_another_type
         assert await client.offset(upload) == (5 + len(content) if status == 204 else 5)
 
     run_with_client(root, steps)
@@ -351,6 +354,17 @@ def test_what_parts_become_counts_for_the_quota(root: Path) -> None:
         assert (await client.ask("POST", UPLOADS, **fields)).status_code == 507
 
     run_with_client(root, steps, upload_quota_bytes=25_000)
+
+
+def test_upload_concat_is_told_as_it_came(root: Path) -> None:
+    # "Upload-Concat": the value as received in the request that created the upload.
+    async def steps(client: TusClient) -> None:
+        urls = ["http://host" + part for part in await parts_of(client, b"hello", b"world")]
+        final = (await joined(client, urls, "a.bin")).headers["location"]
+        head = await client.ask("HEAD", final)
+        assert head.headers["upload-concat"] == "final;" + " ".join(urls)
+
+    run_with_client(root, steps)
 
 
 def test_parts_are_joined_once_however_often_that_is_asked(root: Path) -> None:
@@ -560,6 +574,27 @@ def test_a_method_may_be_told_by_a_field(root: Path) -> None:
 
     run_with_client(root, steps)
     assert (root / "a.bin").read_bytes() == b"hello"
+
+
+OVERRIDDEN = [
+    # target      method     status
+    (UPLOADS,     "PATCH",   405),
+    (UPLOADS,     "OPTIONS", 204),
+    (UPLOADS,     "POST",    201),
+    ("/folder/",  "DELETE",  405),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "method", "status"), OVERRIDDEN)
+def test_a_method_that_is_told_by_a_field_holds_for_every_address(
+    root: Path, target: str, method: str, status: int
+) -> None:
+    async def steps(client: TusClient) -> None:
+        fields = {**_SIZED, "x_http_method_override": method}
+        assert (await client.ask("POST", target, **fields)).status_code == status
+
+    run_with_client(root, steps)
+    assert bool(staged(root)) == (status == 201)
 
 
 def test_without_writable_there_are_no_uploads(root: Path) -> None:

@@ -120,7 +120,8 @@ def test_a_new_file_is_created_and_described(root: Path) -> None:
     assert answer.status_code == 201
     assert (root / "a" / "b c" / "new.bin").read_bytes() == CONTENT
     assert answer.headers["location"] == "/a/b%20c/new.bin"
-    assert answer.headers["repr-digest"] == digest(CONTENT)
+    # RFC 9530 section 3.1: it would have to be that of the JSON.
+    assert "repr-digest" not in answer.headers
     assert answer.headers["etag"] == tag_of(root, "a/b%20c/new.bin")
     assert answer.json() == {
         "path": "/a/b c/new.bin",
@@ -216,7 +217,12 @@ REFUSED = [
     ("DELETE", "/.hidden",         {},                                    400, "hidden"),
     ("DELETE", f"/{STAGING}",      {},                                    400, "staging"),
     ("DELETE", "/old",             {"If-Match": '"x"'},                   412, "another-state"),
-    ("DELETE", "/full",            {"If-Match": "*"},                     412, "folder-has-no-tag"),
+    ("DELETE", "/full",            {"If-Match": "*"},                     409, "any-but-not-empty"),
+    ("DELETE", "/empty",           {"If-Match": '"x"'},                   412, "folder-has-no-tag"),
+    ("DELETE", "/empty",           {"If-None-Match": "*"},                412, "folder-is-there"),
+    ("DELETE", "/full?recursive",  {"If-None-Match": "*"},                412, "tree-is-there"),
+    ("DELETE", "/link",            {"If-None-Match": "*"},                412, "link-is-there"),
+    ("DELETE", "/link",            {"If-Match": '"x"'},                   412, "link-has-no-tag"),
     ("DELETE", "/out/secret",      {},                                    409, "out-by-link"),
     ("MOVE",   "/old",             {},                                    400, "no-destination"),
     ("MOVE",   "/old",             {"Destination": "new"},                502, "relative"),
@@ -228,7 +234,9 @@ REFUSED = [
     ("MOVE",   "/old",             {"Destination": "/-/new"},             400, "to-own-pages"),
     ("MOVE",   "/old",             {"Destination": "/full/inner/file"},   412, "taken"),
     ("MOVE",   "/old",             {"Destination": "/full", "Overwrite": OVER}, 409, "folder"),
-    ("MOVE",   "/old",             {"Destination": "/old", "Overwrite": OVER}, 409, "itself"),
+    ("MOVE",   "/old",             {"Destination": "/old", "Overwrite": OVER}, 403, "itself"),
+    ("MOVE",   "/full",            {"Destination": "/full/"},             403, "folder-itself"),
+    ("MOVE",   "/full",            {"Destination": "/new", "If-None-Match": "*"}, 412, "is-there"),
     ("MOVE",   "/full",            {"Destination": "/full/inner/full"},   409, "into-itself"),
     ("MOVE",   "/full",            {"Destination": "/old", "Overwrite": OVER}, 409, "a-folder"),
     ("MOVE",   "/nothing",         {"Destination": "/a/new"},             404, "nothing"),
@@ -255,6 +263,13 @@ def test_a_refusal_leaves_everything_as_it_was(
     assert answer.headers["content-type"] == "application/problem+json"
     assert state(root) == before
     assert staged(root) == []
+
+
+def test_a_415_tells_what_would_be_taken(root: Path) -> None:
+    encoded = ask(root, "PUT", "/new", CONTENT, {"Content-Encoding": "gzip"})
+    assert encoded.headers["accept-encoding"] == "identity"  # RFC 9110, 12.5.3
+    plain = ask(root, "POST", "/full/", CONTENT, {"Content-Type": "text/plain"})
+    assert plain.headers["accept"] == "multipart/form-data"  # RFC 9110, 15.5.16
 
 
 @pytest.mark.parametrize("field", ["Content-Digest", "Repr-Digest"])
@@ -307,6 +322,12 @@ def test_an_empty_folder_is_deleted_and_a_full_one_when_that_is_said(root: Path)
     assert not (root / "empty").exists()
     assert not (root / "full").exists()
     assert staged(root) == []
+
+
+@pytest.mark.parametrize("target", ["/empty", "/full?recursive", "/link"])
+def test_any_state_is_enough_for_what_has_no_tag(root: Path, target: str) -> None:
+    # RFC 9110 section 13.1.1: "*" matches whatever is there.
+    assert ask(root, "DELETE", target, b"", {"If-Match": "*"}).status_code == 204
 
 
 def test_a_link_is_deleted_itself(root: Path) -> None:

@@ -72,14 +72,14 @@ def test_a_broken_file_is_set_aside_and_tokens_go_on(
 ) -> None:
     damage(file)
     broken = file.read_bytes()
-    catalog, aside = renew(f"sqlite:///{file}")
+    catalog, told = renew(f"sqlite:///{file}")
     with catalog:
         assert catalog.tokens() == [TOKEN, OTHER_TOKEN]
         assert catalog.links() == [REVOKED]
         assert catalog.count_digests() == 0
         catalog.put_digests([FileDigest(b"a", 1, 2, 3, 4, b"s" * 32, 5)])
-    assert aside == f"{file}.broken-1"
-    assert Path(aside).read_bytes() == broken
+    assert [sentence.split()[-1] for sentence in told] == [f"{file}.broken-1"]
+    assert Path(f"{file}.broken-1").read_bytes() == broken
 
 
 def test_a_file_broken_from_the_start_is_noticed_when_it_is_opened(file: Path) -> None:
@@ -88,15 +88,15 @@ def test_a_file_broken_from_the_start_is_noticed_when_it_is_opened(file: Path) -
         Catalog.open(f"sqlite:///{file}")
     for number in (1, 2):
         overwrite_all(file)
-        catalog, aside = open_or_renew(f"sqlite:///{file}")
+        catalog, told = open_or_renew(f"sqlite:///{file}")
         catalog.close()
-        assert aside == f"{file}.broken-{number}"
+        assert [sentence.split()[-1] for sentence in told] == [f"{file}.broken-{number}"]
 
 
 def test_a_whole_catalog_is_not_set_aside(file: Path) -> None:
-    catalog, aside = renew(f"sqlite:///{file}")
+    catalog, told = renew(f"sqlite:///{file}")
     with catalog:
-        assert aside is None
+        assert told == []
         assert catalog.count_digests() == 2_000
 
 
@@ -106,10 +106,10 @@ def test_what_stands_in_the_log_of_a_broken_file_is_set_aside_with_it(file: Path
         writer.revoke_token("a", 7)
         overwrite_all(file)
         assert Path(f"{file}-wal").stat().st_size > 0
-        catalog, aside = renew(url)
+        catalog, _ = renew(url)
         with catalog:
             assert [token.revoked_at for token in catalog.tokens()] == [7, 2]
-    assert Path(f"{aside}-wal").exists()
+    assert Path(f"{file}.broken-1-wal").exists()
 
 
 def test_reading_what_is_broken_in_the_middle_says_so(file: Path) -> None:
@@ -146,10 +146,28 @@ def test_a_broken_copy_is_written_anew(file: Path, content: str) -> None:
     copy.write_bytes(content.encode("latin-1"))
     with Catalog.open(f"sqlite:///{file}"):
         assert copy.read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", BROKEN_COPIES)
+def test_a_broken_copy_is_set_aside_where_nothing_else_is_left(file: Path, content: str) -> None:
+    copy = Path(f"{file}.access.json")
     copy.write_bytes(content.encode("latin-1"))
     file.unlink()
-    with Catalog.open(f"sqlite:///{file}") as catalog:
+    catalog, told = open_or_renew(f"sqlite:///{file}")
+    with catalog:
+        assert (catalog.tokens(), catalog.links()) == ([], [])
+        catalog.put_token(TOKEN)
+    assert [f"{copy}.broken-1" in sentence for sentence in told] == [True]
+    assert Path(f"{copy}.broken-1").read_bytes() == content.encode("latin-1")
+
+
+def test_catalog_and_copy_broken_at_once_are_both_set_aside(file: Path) -> None:
+    overwrite_all(file)
+    Path(f"{file}.access.json").write_text("{")
+    catalog, told = open_or_renew(f"sqlite:///{file}")
+    with catalog:
         assert catalog.tokens() == []
+    assert [f"{file}.broken-1" in told[0], f"{file}.access.json.broken-1" in told[1]] == [True] * 2
 
 
 def test_the_copy_holds_no_secret_and_is_replaced_whole(file: Path) -> None:

@@ -1,6 +1,7 @@
 """The admin's hands on a root: looking, listing, removing, moving."""
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -91,6 +92,38 @@ def test_folder_that_cannot_be_read_is_told_and_passed_over(top: Path, root: Roo
             (top / "films").rename(top / "gone")  # in the middle of the listing
     assert [type(error) for error in told] == [errors.NotFound]
     assert "fifo" in seen
+
+
+def test_files_of_a_tree_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for name in ("a/z", "a-b", "a0", "a.b", "B"):
+        (tmp_path / name).touch()
+    with opened_root(tmp_path, Symlinks.NEVER) as root:
+        found = [*kinds(root, ".", Scope.TREE)]
+    assert found == ["B", "a-b", "a.b", "a", "a/z", "a0"]
+
+
+def test_what_no_address_can_name_is_not_listed(top: Path, root: Root) -> None:
+    before = kinds(root, ".", Scope.TREE)
+    (top / "-").touch()
+    assert kinds(root, ".", Scope.TREE) == before
+
+
+def test_a_tree_deeper_than_python_calls_functions_is_listed(tmp_path: Path) -> None:
+    levels = 1_100
+    folder_fd = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("a", dir_fd=folder_fd)
+        below_fd = os.open("a", os.O_RDONLY, dir_fd=folder_fd)
+        os.close(folder_fd)
+        folder_fd = below_fd
+    os.close(folder_fd)
+    try:
+        with opened_root(tmp_path, Symlinks.NEVER) as root:
+            assert len(kinds(root, ".", Scope.TREE)) == levels
+    finally:
+        # Pytest's own cleaning up does call functions that often.
+        subprocess.run(["rm", "-r", tmp_path / "a"], check=True)
 
 
 LOOKS = [

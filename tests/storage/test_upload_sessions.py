@@ -28,7 +28,7 @@ from storage.upload_sessions import (
     upload_of_file,
     write_session,
 )
-from tests.storage.conftest import open_descriptors
+from tests.descriptors import nothing_left_open
 
 ID = "0123456789abcdef0123456789abcdef"
 TARGET = Name((b"folder", b"f\xff %.bin"))
@@ -69,6 +69,7 @@ def sha256_of(upload: OpenUpload) -> bytes:
 SESSIONS = [
     FILE,
     replace(FILE, length=None, metadata="filename YQ==,x", existing=Existing.REPLACE, trusted=7),
+    replace(FILE, part_ids=(ID,), concatenation=f"final;https://a.example/-/uploads/{ID}"),
     replace(FILE, expected=Fingerprint(1, 2, 3, 4)),
     replace(FILE, target=None, kind=Kind.PART, joined_into="f" * 32),
     replace(FILE, part_ids=("a" * 32, "b" * 32), state=State.DONE, inode=2**63),
@@ -230,12 +231,10 @@ def test_an_upload_that_could_not_be_opened_is_left_to_the_next(
 
     with created(folder_fd):
         pass
-    before = open_descriptors()
-    with monkeypatch.context() as full:
+    with nothing_left_open(), monkeypatch.context() as full:
         full.setattr(os, "dup", no_descriptor_left)
         with pytest.raises(OSError, match="Too many open files"):
             OpenUpload.open(folder_fd, ID)
-    assert open_descriptors() == before
     with opened(folder_fd):
         pass
 

@@ -352,3 +352,30 @@ def test_what_a_killed_server_left_is_swept_at_the_next_start(tmp_path: Path) ->
 def _is_known(writable: Writable) -> bool:
     with writable.client() as client:
         return client.delete("/nothing").status_code == 404
+
+
+def test_what_follows_a_large_upload_is_the_next_request(writable: Writable) -> None:
+    first, second = os.urandom(9_000_001), os.urandom(5_000_003)
+    with writable.connect() as client:
+        for name, content in (("first", first), ("second", second)):
+            client.send(writable.put(name, f"Content-Length: {len(content)}") + content)
+        client.send(request("/old"))
+        answers = [client.answer() for _ in range(3)]
+    assert [answer.status for answer in answers] == [201, 201, 200]
+    assert answers[2].content == b"old"
+    assert (writable.root / "first").read_bytes() == first
+    assert (writable.root / "second").read_bytes() == second
+
+
+def test_a_large_upload_comes_in_pieces_of_any_size(writable: Writable) -> None:
+    content, sizes = os.urandom(6_000_000), (1, 1_400, 65_536, 1_500_000)
+    with writable.connect() as client:
+        client.send(writable.put("pieces", f"Content-Length: {len(content)}"))
+        start = number = 0
+        while start < len(content):
+            stop = start + sizes[number % len(sizes)]
+            client.send(content[start:stop])
+            start, number = stop, number + 1
+            time.sleep(0.002)
+        assert client.answer().status == 201
+    assert (writable.root / "pieces").read_bytes() == content

@@ -251,7 +251,7 @@ def test_a_link_ends_as_its_terms_say(
     answer = served.get(served.path(link), client)
     assert answer.status_code == status
     if title:
-        assert title in answer.json()["title"]
+        assert title in answer.json()["detail"]
 
 
 def test_a_browser_gets_a_page_that_says_what_to_do(served: Served) -> None:
@@ -312,7 +312,7 @@ def test_a_client_has_one_delivery_however_it_asks(served: Served) -> None:
         by("two", path, range="bytes=7-"),
     )
     assert statuses(answers) == [206, 206, 200, 206, 410, 410, 206]
-    assert "used up" in answers[4].json()["title"]
+    assert "used up" in answers[4].json()["detail"]
     with served.catalog() as catalog:
         assert catalog.deliveries("filelink") == 2
 

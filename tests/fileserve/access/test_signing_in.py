@@ -79,6 +79,53 @@ def test_who_is_asked_on_a_page(served: Serve, row: tuple[str, str, int, str, st
     assert response.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize("target", ["/", "/a%20b/one.bin?x=y", "/-/login"])
+@pytest.mark.parametrize("accept", [HTML["Accept"], "*/*"])
+def test_head_has_the_fields_of_get(served: Serve, target: str, accept: str) -> None:
+    talk, fields = served(), {"Accept": accept, "Sec-Fetch-Site": "cross-site"}
+    get, head = (talk.ask(method, target, fields) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.headers) == (get.status_code, get.headers)  # RFC 9110, 9.3.2
+
+
+# RFC 6750 section 3: only who has shown a token is told what is wrong with it.
+NONE, WRONG, LITTLE = "", ', error="invalid_token"', ', error="insufficient_scope"'
+CHALLENGES = [
+    # credentials                       method  target  status  said     id
+    ({},                                "GET",  "/",    401,    NONE,    "none"),
+    ({"Cookie": "fileserve=1.2.3"},     "GET",  "/",    401,    NONE,    "old-cookie"),
+    ({"Authorization": "Bearer fs_x"},  "GET",  "/",    401,    WRONG,   "wrong"),
+    ({"Authorization": "Basic eDp5"},   "GET",  "/",    401,    WRONG,   "wrong-by-basic"),
+    ({"Authorization": "Bearer READ"},  "PUT",  "/x",   403,    LITTLE,  "other-scope"),
+    ({"Authorization": "Bearer READ"},  "GET",  "/x",   403,    LITTLE,  "other-path"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", CHALLENGES, ids=lambda row: row[5])
+def test_a_token_that_is_not_enough_is_told_why(
+    served: Serve, row: tuple[dict[str, str], str, str, int, str, str]
+) -> None:
+    shown, method, target, status, said, _ = row
+    talk = served(writable=True)
+    secret = let_in(talk.site, "read", b"a b")
+    fields = {name: value.replace("READ", secret) for name, value in shown.items()}
+    response = talk.ask(method, target, fields)
+    assert response.status_code == status
+    challenge = response.headers.get_list("www-authenticate")[-1]
+    assert challenge == f'Bearer realm="fileserve"{said}'
+
+
+ALLOWED = [("/-/login", {"GET", "HEAD", "POST"}), ("/-/logout", {"POST"})]
+
+
+@pytest.mark.parametrize(("target", "methods"), ALLOWED)
+def test_a_405_tells_all_methods_of_its_address(
+    served: Serve, target: str, methods: set[str]
+) -> None:
+    response = served().ask("DELETE", target)
+    assert response.status_code == 405
+    assert set(response.headers["allow"].split(", ")) == methods  # RFC 9110, 15.5.6
+
+
 def test_a_login_gives_a_session_and_leads_on(served: Serve) -> None:
     talk = served()
     response = log_in(talk, let_in(talk.site, "read"), "/a%20b/?sort=size")

@@ -322,3 +322,37 @@ def test_a_client_that_asks_for_one_range_after_another_is_understood() -> None:
 def test_garbage_raises_nothing_and_is_refused_at_most_once(garbage: bytes) -> None:
     events = read(garbage)
     assert len(events.refusals) + len(events.malformed_content) <= 1
+
+
+PUT = b"PUT /a HTTP/1.1\r\n" + HOST
+
+
+def test_content_read_elsewhere_counts_as_fed() -> None:
+    events = Events()
+    parser = RequestParser(events, max_header_bytes=1_000, max_target_bytes=300)
+    parser.feed(PUT + b"Content-Length: 10\r\n\r\nabc", 0)
+    assert parser.content_left == 7
+    parser.content_was_read(6)
+    assert (parser.content_left, events.ends) == (1, 0)
+    parser.content_was_read(1)
+    assert (parser.content_left, events.ends, events.content) == (0, 1, b"abc")
+    parser.feed(b"GET /b HTTP/1.1\r\n" + HOST + b"\r\n", 0)
+    assert [head.target.raw_path for head in events.heads] == [b"/a", b"/b"]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="before-a-request"),
+        pytest.param(PUT, id="in-the-head"),
+        pytest.param(PUT + b"\r\n", id="no-content"),
+        pytest.param(PUT + b"Content-Length: 1\r\n\r\na", id="at-the-end"),
+        pytest.param(PUT + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab", id="in-a-chunk"),
+    ],
+)
+def test_nothing_is_to_come_where_no_length_says_so(sent: bytes) -> None:
+    parser = RequestParser(Events(), max_header_bytes=1_000, max_target_bytes=300)
+    start = 0
+    while start < len(sent):
+        start = parser.feed(sent, start)
+    assert parser.content_left == 0

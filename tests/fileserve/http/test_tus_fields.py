@@ -81,18 +81,22 @@ CONCATENATIONS = [
     (f"final;/-/uploads/{ID}x",                 400,          "not-an-id"),
     (f"final;/-/uploads/{ID} /etc/passwd",      400,          "one-is-none"),
     ("final;/-/uploads/../" + ID,               400,          "dots"),
+    (f"final;http://h\xfc.example/-/uploads/{ID}", 400,       "not-ASCII"),  # RFC 3986
+    (f"final;http://a.example/?x=/-/uploads/{ID}", 400,       "in-a-query"),
     ("final;" + f" /-/uploads/{ID}" * 1001,     400,          "too-many"),
     ("Partial",                                 400,          "case-matters"),
     ("",                                        400,          "empty"),
 ]  # fmt: skip
 
+A_PART = Creation(5, Partial(), written_concatenation="partial")
+A_FINAL = Creation(None, Final((ID,)), written_concatenation=f"final;/-/uploads/{ID}")
 CREATIONS = [
     # Upload-... fields                                  meaning         id
     ({"length": "100"},                                  Creation(100),  "plain"),
     ({"length": "0"},                                    Creation(0),    "empty-file"),
     ({"defer-length": "1"},                              Creation(None), "deferred"),
-    ({"length": "5", "concat": "partial"},               Creation(5, Partial()), "a-part"),
-    ({"concat": f"final;/-/uploads/{ID}"},               Creation(None, Final((ID,))), "final"),
+    ({"length": "5", "concat": "partial"},               A_PART,         "a-part"),
+    ({"concat": f"final;/-/uploads/{ID}"},               A_FINAL,        "final"),
     ({},                                                 400,            "no-length"),
     ({"length": "5", "defer-length": "1"},               400,            "both"),
     ({"defer-length": "0"},                              400,            "only-1"),
