@@ -113,7 +113,7 @@ class Gate:
         """Refuse wrong credentials: 401, and 429 where there were too many of them."""
         wait = self._attempts.note_failure(client, time.monotonic())
         if wait is None:
-            detail = "These credentials are not known here, or do not hold any more."
+            detail = "This token is not known here, or does not hold any more."
             return problem(401, detail, BASIC, _WRONG)
         retry_after = (b"retry-after", str(wait).encode("ascii"))
         return problem(429, "Too many wrong credentials came from your address.", retry_after)

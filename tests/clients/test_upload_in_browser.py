@@ -109,6 +109,7 @@ def test_chosen_files_arrive_and_are_listed(page: "Page", folder: Path) -> None:
     assert (folder / "empty").read_bytes() == b""
     page.locator("tbody tr", has_text=ODD_NAME).wait_for()
     assert page.locator("main > .totals").inner_text() == "4 files, 3.0 MiB"
+    page.locator(".whole-size", has_text="3.0 MiB").wait_for()
     assert axe_faults(page) == []
     assert said == []
 
