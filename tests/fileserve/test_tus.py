@@ -345,6 +345,17 @@ def test_parts_become_one_file(root: Path) -> None:
     assert (root / "a.bin").read_bytes() == b"helloworld"
 
 
+def test_what_parts_become_counts_for_the_quota(root: Path) -> None:
+    async def steps(client: TusClient) -> None:
+        (part,) = await parts_of(client, bytes(8_000))
+        assert (await joined(client, [part, part], "a.bin")).status_code == 201
+        # There are 16,000 bytes now, where 8,000 had been uploaded.
+        fields = {"upload_length": "10000", "upload_metadata": metadata_of(filename="b.bin")}
+        assert (await client.ask("POST", UPLOADS, **fields)).status_code == 507
+
+    run_with_client(root, steps, upload_quota_bytes=25_000)
+
+
 def test_upload_concat_is_told_as_it_came(root: Path) -> None:
     # "Upload-Concat": the value as received in the request that created the upload.
     async def steps(client: TusClient) -> None:
