@@ -100,6 +100,7 @@ def test_a_file_of_a_form_is_stored(root: Path, parts: list[bytes], name: str) -
 def test_a_browser_is_sent_to_the_folder(root: Path) -> None:
     answer = post(root, "/full/", file("a"), file("b"), END, accept=BROWSER)
     assert (answer.status_code, answer.headers["location"]) == (303, "/full/")
+    assert answer.headers["content-length"] == "0"
     assert (root / "full" / "a").exists()
     assert (root / "full" / "b").exists()
 
