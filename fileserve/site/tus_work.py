@@ -98,7 +98,7 @@ def require_owner(visit: Visit, session: Session) -> None:
     """Raise Declined unless the visitor may go on with an upload that somebody began."""
     is_own = visit.who == session.owner
     may_write = is_own if session.target is None else visit.may_write(session.target)
-    if not (may_write or visit.is_admin):
+    if not may_write:
         raise Declined(NOT_ALLOWED)
 
 
