@@ -1,5 +1,5 @@
 # make run     serve ./demo, or ROOT=folder, at http://127.0.0.1:8000/ (PORT=, OPTIONS=)
-# make test    every test (ARGS= for pytest)
+# make test    every test, in JOBS=2 processes (ARGS= for pytest)
 # make check   style, types and the direction of imports
 # make bench   fileserve beside its peers, see benchmarks/README.md (ARGS=--quick, --scenario NAME)
 #
@@ -10,6 +10,7 @@ ROOT ?= demo
 PORT ?= 8000
 OPTIONS ?=
 ARGS ?=
+JOBS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,7 +30,7 @@ run: $(VENV)/installed $(if $(filter demo,$(ROOT)),demo)
 	@exec $(BIN)/fileserve serve "$(ROOT)" --port $(PORT) $(OPTIONS)
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -X dev -m pytest $(ARGS)
+	PYTHONDEVMODE=1 $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -16,14 +16,8 @@ from types import TracebackType
 from storage.atomic import Existing, Step, Target, store_copy, store_link, store_stream, sync_folder
 from storage.beneath import Root
 from storage.digests import Buffer, Digests
-from storage.errors import StorageError
-from storage.library import (
-    explained,
-    make_folders,
-    opened_folder,
-    refuse_taken,
-    remove_empty_folders,
-)
+from storage.errors import StorageError, explained
+from storage.library import make_folders, opened_folder, refuse_taken, remove_empty_folders
 from storage.names import Name, printable
 
 # Another file system or bind mount, one that knows no hard links, fs.protected_hardlinks.

@@ -22,7 +22,9 @@ Each carries one sentence (``str(error)``) that names the thing it is about.
 
 # ruff: noqa: N818 - the names are outcomes in the domain's words; the base says they are errors
 
+import contextlib
 import errno
+from collections.abc import Iterator
 
 RETRY_AFTER_SECONDS = 5
 
@@ -132,3 +134,12 @@ def from_os_error(error: OSError, what: str) -> StorageError:
         error.errno or 0, (Unavailable, f"unavailable ({error.strerror or error})")
     )
     return kind(f"{what}: {explanation}")
+
+
+@contextlib.contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turns an OSError from inside into the StorageError about what."""
+    try:
+        yield
+    except OSError as error:
+        raise from_os_error(error, what) from error

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from storage.errors import Unavailable
+from storage.errors import StorageError, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,13 +70,13 @@ class DaemonExecutor(Executor):
     def dispose(self, call: Callable[[], None]) -> None:
         """Run call when a thread is free; never refused, nobody waits for it, for closing things.
 
-        An OSError of it is lost: the kernel has let go of a descriptor also when close(2) fails.
+        What the disk says is lost: the kernel has let go of a descriptor also when close(2) fails.
         """
 
         def work() -> None:
             try:
                 call()
-            except OSError:
+            except (OSError, StorageError):
                 return
 
         crew = self._own_crew()

@@ -17,8 +17,8 @@ from storage.atomic import NEW_FILE_MODE, NO_TMPFILE
 from storage.blob import Fingerprint
 from storage.copying import Fill, filled_pieces, write_all
 from storage.digests import Buffer, Digester, Digests
+from storage.errors import StorageError, explained
 from storage.landing import Claim, Landing, require_space
-from storage.library import explained
 from storage.quota import Quota
 from storage.staging import create_part
 
@@ -126,10 +126,12 @@ class Incoming:
     def abort(self) -> None:
         """Let go of everything, if it is not committed; the space is given back."""
         with self._lock:
-            if self._staged is not None:
-                with contextlib.suppress(OSError), self._landing.opened_staging() as staging_fd:
-                    os.unlink(self._staged, dir_fd=staging_fd)
-                self._staged = None
+            staged, self._staged = self._staged, None
+            if staged is not None:
+                # On a mount that is gone or fails nothing can be removed, but all be closed.
+                staging = self._landing.found_staging()
+                with contextlib.suppress(OSError, StorageError), staging as staging_fd:
+                    os.unlink(staged, dir_fd=staging_fd)
             self._close()
 
     def _create(self) -> int:

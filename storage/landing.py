@@ -4,7 +4,8 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from storage.atomic import Existing, Target, link_descriptor, rename_entry, sync_folder
@@ -18,10 +19,10 @@ from storage.errors import (
     NoSpace,
     NotAFolder,
     NotFound,
-    StorageError,
     Unavailable,
+    explained,
 )
-from storage.library import explained
+from storage.missing_folders import make_missing, remove_made
 from storage.names import Name
 from storage.pools import BoundedPool, writing_pool
 from storage.routing import Place, Router
@@ -59,21 +60,18 @@ class Landing:
         # Under a network root the place has no prefix either.
         self.prefix: tuple[bytes, ...] = () if place is None else place.prefix
 
-    @contextlib.contextmanager
-    def opened_staging(self) -> Iterator[int]:
+    def opened_staging(self) -> AbstractContextManager[int]:
         """The staging folder of the mount, made where it is missing; closed at the end."""
-        with self.opened(Name(self.prefix)) as mount_fd, self.explained():
-            staging_fd = open_staging(mount_fd)
-        try:
-            yield staging_fd
-        finally:
-            os.close(staging_fd)
+        return self._staging(open_staging)
+
+    def found_staging(self) -> AbstractContextManager[int]:
+        """The staging folder where it was made before; raises NotFound where it was not."""
+        return self._staging(find_staging)
 
     @contextlib.contextmanager
-    def found_staging(self) -> Iterator[int]:
-        """The staging folder where it was made before; raises NotFound where it was not."""
+    def _staging(self, open_below: Callable[[int], int]) -> Iterator[int]:
         with self.opened(Name(self.prefix)) as mount_fd, self.explained():
-            staging_fd = find_staging(mount_fd)
+            staging_fd = open_below(mount_fd)
         try:
             yield staging_fd
         finally:
@@ -132,10 +130,10 @@ class Landing:
                 return state
         except NotFound as error:
             # Whoever puts a file does not look for one: something is in the way of it.
-            self.remove_folders(made)
+            remove_made(self.opened, made)
             raise NotAFolder(f"{self.name.parent.display}: was removed meanwhile") from error
         except BaseException:
-            self.remove_folders(made)
+            remove_made(self.opened, made)
             raise
 
     def _give_name(
@@ -191,24 +189,9 @@ class Landing:
     @contextlib.contextmanager
     def made_folder(self, folder: Name, made: list[Name]) -> Iterator[int]:
         """A folder, made where it is missing with those above it: the new ones go into made."""
-        for depth in range(len(self.nearest.segments) + 1, len(folder.segments) + 1):
-            name = Name(folder.segments[:depth])
-            with self.opened(name.parent) as above_fd, self.explained():
-                try:
-                    os.mkdir(name.last, dir_fd=above_fd)
-                except FileExistsError:
-                    continue
-                made.append(name)
-                sync_folder(above_fd)
+        make_missing(self.opened, self.nearest, folder, made)
         with self.opened(folder) as fd:
             yield fd
-
-    def remove_folders(self, made: list[Name]) -> None:
-        """Take back what made_folder made."""
-        for name in reversed(made):
-            # Somebody may have put something in.
-            with contextlib.suppress(StorageError, OSError), self.opened(name.parent) as fd:
-                os.rmdir(name.last, dir_fd=fd)
 
     @contextlib.contextmanager
     def opened(self, folder: Name) -> Iterator[int]:

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 
 from storage.atomic import Existing, Target, rename, sync_folder
 from storage.beneath import Root, Symlinks
@@ -21,9 +22,11 @@ from storage.errors import (
     IsFolder,
     NameRefused,
     NotAFolder,
+    NotFound,
     StorageError,
-    from_os_error,
+    explained,
 )
+from storage.missing_folders import make_missing, remove_made
 from storage.mounts import MOUNTINFO, Mounts, parse_mountinfo
 from storage.names import Name, is_staging, printable
 from storage.ordering import in_byte_order
@@ -146,22 +149,15 @@ def move(root: Root, old: Name, new: Name, existing: Existing) -> None:
 
 def make_folders(root: Root, folder: Name, made: list[Name]) -> None:
     """Make a folder and those above it as far as they are missing; the new ones go into made."""
-    for depth in range(1, len(folder.segments) + 1):
-        name = Name(folder.segments[:depth])
-        with opened_folder(root, name.parent) as fd, explained(name.display):
-            try:
-                os.mkdir(name.last, dir_fd=fd)
-            except FileExistsError:
-                continue
-            made.append(name)
-            sync_folder(fd)
+    there = folder
+    while not _is_there(root, there):
+        there = there.parent
+    make_missing(partial(opened_folder, root), there, folder, made)
 
 
 def remove_empty_folders(root: Root, folders: Sequence[Name]) -> None:
     """Take back what make_folders made, as far as nobody has put anything in."""
-    for name in reversed(folders):
-        with contextlib.suppress(StorageError, OSError), opened_folder(root, name.parent) as fd:
-            os.rmdir(name.last, dir_fd=fd)
+    remove_made(partial(opened_folder, root), folders)
 
 
 def refuse_taken(folder_fd: int, name: Name, existing: Existing) -> None:
@@ -205,13 +201,10 @@ def opened_folder(root: Root, folder: Name) -> Iterator[int]:
         os.close(fd)
 
 
-@contextlib.contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turns an OSError from inside into the StorageError about what."""
-    try:
-        yield
-    except OSError as error:
-        raise from_os_error(error, what) from error
+def _is_there(root: Root, folder: Name) -> bool:
+    with contextlib.suppress(NotFound), opened_folder(root, folder):
+        return True
+    return not folder.segments
 
 
 def _listed(root: Root, folder: Name) -> Iterator[tuple[Item, bool]]:

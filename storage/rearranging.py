@@ -20,6 +20,7 @@ from storage.errors import (
 )
 from storage.landing import Claim, Landing
 from storage.library import Scope
+from storage.missing_folders import remove_made
 from storage.moved_links import refuse_climbing_links
 from storage.names import Name
 from storage.plain_walk import remove_tree
@@ -76,14 +77,16 @@ def move(
             if old.name.parent != new.name.parent:
                 refuse_climbing_links(old.name, old_fd, found)
             with new.made_folder(new.name.parent, made) as new_fd, locked(staging_fd):
-                found = _required(old, old_fd, expected)
+                # Another one may have got the name, with links that nobody looked at.
+                if not os.path.samestat(found, _required(old, old_fd, expected)):
+                    raise Changed(f"{old.name.display}: was changed meanwhile")
                 state = _rename(old, old_fd, new, new_fd, _strictest(claim, found))
                 # The new name first: a power cut may show both names, never none.
                 sync_folder(new_fd)
                 sync_folder(old_fd)
         return state
     except BaseException:
-        new.remove_folders(made)
+        remove_made(new.opened, made)
         raise
 
 
@@ -128,6 +131,8 @@ def _rename(
     except OSError as error:
         if error.errno == errno.EXDEV:
             raise _on_another(old, new) from error
+        if error.errno == errno.EINVAL:  # rename(2): reached through a link
+            raise _into_itself(old.name) from error
         raise
     moved = new.entry(new_fd, new.name.last)
     is_file = moved is not None and stat.S_ISREG(moved.st_mode)
@@ -141,7 +146,11 @@ def _strictest(claim: Claim, moved: os.stat_result) -> Claim:
 
 def _refuse_into_itself(old: Name, new: Name) -> None:
     if new.segments[: len(old.segments)] == old.segments:
-        raise AlreadyExists(f"{old.display} cannot be moved to itself or into itself")
+        raise _into_itself(old)
+
+
+def _into_itself(name: Name) -> AlreadyExists:
+    return AlreadyExists(f"{name.display} cannot be moved to itself or into itself")
 
 
 def _on_another(old: Landing, new: Landing) -> OtherFileSystem:

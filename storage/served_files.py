@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from storage.atomic import is_leftover
 from storage.beneath import Root
 from storage.catalog_records import FileDigest
-from storage.errors import NotFound, StorageError
+from storage.errors import NotFound, StorageError, explained
 from storage.file_sums import FileSums
-from storage.library import Item, Kind, Scope, explained, list_folder, look
+from storage.library import Item, Kind, Scope, list_folder, look
 from storage.names import Name, printable
 from storage.verification import succeeding
 

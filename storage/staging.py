@@ -60,9 +60,13 @@ def create_part(staging_fd: int, mode: int) -> tuple[int, bytes]:
     while True:
         segment = new_part_segment()
         fd = os.open(segment, _FILE_FLAGS | os.O_EXCL, mode, dir_fd=staging_fd)
-        # A sweeper may have come between the two.
-        if hold(fd) and os.fstat(fd).st_nlink:
-            return fd, segment
+        try:
+            # A sweeper may have come between the two.
+            if hold(fd) and os.fstat(fd).st_nlink:
+                return fd, segment
+        except OSError:
+            os.close(fd)
+            raise
         os.close(fd)
 
 

@@ -27,6 +27,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _strict_here_alone() -> None:
+    """`make test` tells the processes of pytest-xdist so; what tests start is told by them."""
+    os.environ.pop("PYTHONDEVMODE", None)
+
+
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL of the tests' own; loudly skipped where it is not installed."""

@@ -113,7 +113,7 @@ class Gate:
         """Refuse wrong credentials: 401, and 429 where there were too many of them."""
         wait = self._attempts.note_failure(client, time.monotonic())
         if wait is None:
-            detail = "These credentials are not known here, or do not hold any more."
+            detail = "This token is not known here, or does not hold any more."
             return problem(401, detail, BASIC, _WRONG)
         retry_after = (b"retry-after", str(wait).encode("ascii"))
         return problem(429, "Too many wrong credentials came from your address.", retry_after)
@@ -158,7 +158,7 @@ class Gate:
 
 
 def right_for(method: str, raw_path: bytes) -> Right:
-    """What a request needs; an upload that is under way is its writer's alone, to look at, too."""
+    """What a request needs; an upload under way is for writers, to look at, too."""
     if method not in READING:
         return Right.WRITE
     is_upload = raw_path == _UPLOADS[0] or raw_path.startswith(_UPLOADS[1])

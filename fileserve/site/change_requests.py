@@ -153,6 +153,8 @@ async def send_json(send: Send, status: int, members: object, fields: Iterable[F
 
 async def send_nothing(send: Send, status: int, fields: Iterable[Field] = ()) -> None:
     """Answer by the status alone."""
-    head = [*fields, (b"cache-control", b"no-store")]
+    # RFC 9110 section 8.6: a length that is known is told, but never with 204.
+    length = () if status == 204 else ((b"content-length", b"0"),)
+    head = [*fields, *length, (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -150,7 +150,7 @@ class _FormReading:
         """The refusal with what the visitor has to know of the other files."""
         detail = refusal.detail
         if self._file_name:
-            detail += f" This was “{self._file_name}”."
+            detail = f"{self._file_name}: {detail}"
         if self.arrived:
             count = len(self.arrived)
             detail += f" {count} before it {'was' if count == 1 else 'were'} stored."

@@ -109,6 +109,7 @@ def test_chosen_files_arrive_and_are_listed(page: "Page", folder: Path) -> None:
     assert (folder / "empty").read_bytes() == b""
     page.locator("tbody tr", has_text=ODD_NAME).wait_for()
     assert page.locator("main > .totals").inner_text() == "4 files, 3.0 MiB"
+    page.locator(".whole-size", has_text="3.0 MiB").wait_for()
     assert axe_faults(page) == []
     assert said == []
 
@@ -140,7 +141,7 @@ def test_files_and_folders_are_dropped_on_the_page(
     for kind in ("dragEnter", "dragOver", "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": brought})
         if kind == "dragOver":
-            assert page.locator("body.dropping").count() == 1
+            page.locator("body.dropping").wait_for()
     told(page, "121 files uploaded")
     assert page.locator("body.dropping").count() == 0
     assert (folder / "single.txt").read_text() == "single"
@@ -241,6 +242,22 @@ def test_a_session_that_ended_is_told_and_the_upload_can_go_on(
     assert (folder / "late.txt").read_text() == "new"
 
 
+def test_a_file_that_changed_since_it_was_chosen_is_told(
+    page: "Page", folder: Path, tmp_path: Path
+) -> None:
+    chosen = tmp_path / "chosen.bin"
+    chosen.write_bytes(bytes(3 * MIB))
+    page.locator("#upload summary").click()
+    slow_down(page, 1)
+    choose(page, chosen)
+    page.get_by_role("button", name="Pause: chosen.bin").click()
+    chosen.write_bytes(b"something else")
+    slow_down(page, -1)
+    page.get_by_role("button", name="Go on: chosen.bin").click()
+    told(page, "was changed or removed meanwhile")
+    assert not (folder / "chosen.bin").exists()
+
+
 def test_everything_goes_by_keyboard(page: "Page", folder: Path) -> None:
     await_panel(page)
     page.locator("#upload summary").focus()
@@ -269,8 +286,8 @@ def test_a_plain_form_uploads_without_scripts(
         for content in (b"first", b"second"):
             page.locator("input[name=replace]").check()
             page.locator("input[name=file]").set_input_files([file_of(ODD_NAME, content)])  # type: ignore[list-item]
-            page.get_by_role("button", name="Upload").click()
-            page.wait_for_url(f"**/{folder.name}/")
+            with page.expect_navigation(url=f"**/{folder.name}/"):
+                page.get_by_role("button", name="Upload").click()
             page.locator("#upload summary").click()
             assert (folder / ODD_NAME).read_bytes() == content
         page.locator("input[name=file]").set_input_files([file_of(ODD_NAME)])  # type: ignore[list-item]

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from fileserve.site.pages import STATIC_FILES
 from storage.errors import Unavailable
 from storage.local import LocalStorage
 from tests.asked_sites import ask, site_for
+from tests.descriptors import nothing_left_open
 
 
 @pytest.fixture
@@ -324,6 +324,5 @@ def test_serving_writes_nothing_into_the_root(root: Path) -> None:
 
 
 def test_the_lifespan_opens_and_closes_storage(root: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))
-    ask(site_for(root), "GET", "/")
-    assert set(os.listdir("/proc/self/fd")) <= before
+    with nothing_left_open():
+        ask(site_for(root), "GET", "/")

@@ -19,6 +19,7 @@ from fileserve.site.following import FollowLimits
 from fileserve.site.vigil import vigil_over
 from storage.local import LocalStorage
 from storage.names import Name
+from tests.descriptors import nothing_left_open
 
 EVENTS = "text/event-stream"
 # How the tests wait for what comes by itself.
@@ -542,11 +543,10 @@ def test_a_new_reader_of_a_finished_file_gets_it(log: Path) -> None:
 
 
 def test_nothing_stays_open(log: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    follow(log)
-    follow(log, accept=EVENTS)
-    follow(log, "follow&from=x")
-    assert len(os.listdir("/proc/self/fd")) == before
+    with nothing_left_open():
+        follow(log)
+        follow(log, accept=EVENTS)
+        follow(log, "follow&from=x")
 
 
 def test_a_block_that_ends_as_the_service_stops_leaves_no_error_behind() -> None:

@@ -355,6 +355,7 @@ def test_a_file_is_moved(
     answer = ask(root, "MOVE", f"/{source}", b"", fields)
     assert answer.status_code == status
     assert answer.headers["location"] == urlsplit(destination).path
+    assert answer.headers.get("content-length") == ("0" if status == 201 else None)
     after = state(root)
     assert f"root/{source}" not in after
     assert after["root" + unquote(urlsplit(destination).path)] == before[f"root/{source}"]

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from storage.catalog import Catalog
+from tests.descriptors import nothing_left_open
 from tests.postgresql import PostgreSQL
 
 
@@ -60,15 +61,9 @@ def _require_root() -> None:
 
 @pytest.fixture
 def no_leaks() -> Iterator[None]:
-    """As many descriptors are open after the test as before it."""
-    before = open_descriptors()
-    yield
-    assert open_descriptors() == before
-
-
-def open_descriptors() -> int:
-    """How many descriptors this process has open."""
-    return len(os.listdir("/proc/self/fd"))
+    """No more descriptors are open after the test than before it."""
+    with nothing_left_open():
+        yield
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

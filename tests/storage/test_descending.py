@@ -14,8 +14,8 @@ from storage.folders import Folder, Wanted
 from storage.local import HiddenNames, LocalStorage
 from storage.names import Name, parse_os_path
 from storage.ordering import BY_NAME, Direction, Order, SortKey
+from tests.descriptors import open_descriptors
 from tests.frozen_mount import frozen_mount
-from tests.storage.conftest import open_descriptors
 
 pytestmark = pytest.mark.usefixtures("opener")
 

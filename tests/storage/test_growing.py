@@ -11,6 +11,7 @@ from storage.errors import AccessDenied
 from storage.growing import Fate, Sight, look_again
 from storage.local import LocalStorage
 from storage.names import Name
+from tests.descriptors import nothing_left_open
 
 NAME = Name((b"growing.log",))
 
@@ -92,7 +93,6 @@ def test_a_file_that_may_not_be_read_any_more_is_told_apart(tmp_path: Path) -> N
 
 
 def test_looking_leaves_no_descriptor_open(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    for change, _sight, _id in SIGHTS[:2]:
-        sight_after(tmp_path, change)
-    assert len(os.listdir("/proc/self/fd")) == before
+    with nothing_left_open():
+        for change, _sight, _id in SIGHTS[:2]:
+            sight_after(tmp_path, change)

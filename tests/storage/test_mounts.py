@@ -17,6 +17,7 @@ from storage.mounts import (
     overlay_layers,
     parse_mountinfo,
 )
+from tests.descriptors import nothing_left_open
 from tests.storage.conftest import unmount
 
 LINES = [
@@ -167,18 +168,16 @@ def _parents(path: Path) -> list[bytes]:
 
 
 def test_the_table_opens_nothing_before_it_is_asked() -> None:
-    before = os.listdir("/proc/self/fd")
-    MountTable()
-    assert os.listdir("/proc/self/fd") == before
+    with nothing_left_open():
+        MountTable()
 
 
 def test_a_closed_table_opens_nothing_any_more() -> None:
-    before = os.listdir("/proc/self/fd")
-    table = MountTable()
-    known = table.current()
-    table.close()
-    assert table.current() is known
-    assert os.listdir("/proc/self/fd") == before
+    with nothing_left_open():
+        table = MountTable()
+        known = table.current()
+        table.close()
+        assert table.current() is known
 
 
 def test_a_mount_is_noticed_when_it_comes_and_when_it_goes(

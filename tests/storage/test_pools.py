@@ -58,6 +58,19 @@ def raising(error: Exception) -> Callable[[], None]:
     return call
 
 
+@pytest.mark.parametrize("error", [OSError("close"), Unavailable("the mount is gone")])
+def test_what_fails_to_be_disposed_of_costs_no_thread(error: Exception) -> None:
+    def dispose() -> None:
+        raise error
+
+    async def run() -> str:
+        pool = BoundedPool("disk", threads=1, deadline_seconds=5.0)
+        pool.executor.dispose(dispose)
+        return await pool.run(lambda: "done")
+
+    assert asyncio.run(run()) == "done"
+
+
 def test_making_a_pool_starts_no_thread() -> None:
     before = threading.active_count()
     new_pool()

@@ -3,8 +3,7 @@
 import asyncio
 import os
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,8 @@ from storage.errors import NotAFolder, NotFound, StorageError
 from storage.local import HiddenNames, LocalStorage, Symlinks
 from storage.names import Name, parse_os_path
 from storage.trees import TreeEntry
-from tests.storage.conftest import open_descriptors
 
-pytestmark = pytest.mark.usefixtures("nothing_left_open")
-
-
-@pytest.fixture
-def nothing_left_open() -> Iterator[None]:
-    """As many descriptors are open after the test as before it, once the threads closed theirs."""
-    before = open_descriptors()
-    yield
-    deadline = time.monotonic() + 10
-    while open_descriptors() != before:
-        assert time.monotonic() < deadline, f"{before} open before, {open_descriptors()} now"
-        time.sleep(0.01)
+pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
 async def _walk(storage: LocalStorage, name: Name) -> list[TreeEntry]:

@@ -28,7 +28,7 @@ from storage.upload_sessions import (
     upload_of_file,
     write_session,
 )
-from tests.storage.conftest import open_descriptors
+from tests.descriptors import nothing_left_open
 
 ID = "0123456789abcdef0123456789abcdef"
 TARGET = Name((b"folder", b"f\xff %.bin"))
@@ -231,12 +231,10 @@ def test_an_upload_that_could_not_be_opened_is_left_to_the_next(
 
     with created(folder_fd):
         pass
-    before = open_descriptors()
-    with monkeypatch.context() as full:
+    with nothing_left_open(), monkeypatch.context() as full:
         full.setattr(os, "dup", no_descriptor_left)
         with pytest.raises(OSError, match="Too many open files"):
             OpenUpload.open(folder_fd, ID)
-    assert open_descriptors() == before
     with opened(folder_fd):
         pass
 

@@ -14,6 +14,7 @@ from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.site.archives import ArchiveLimits
 from storage.errors import NotFound
 from storage.local import LocalStorage
+from tests.descriptors import nothing_left_open
 from tests.fileserve.archives.asked import (
     LARGE,
     MIB,
@@ -251,8 +252,6 @@ def test_the_size_is_what_will_be_sent(root: Path) -> None:
 
 
 def test_files_are_closed_when_the_client_leaves(root: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-
     def leave(message: Message) -> None:
         if message["type"] == "http.response.zerocopysend":
             raise TransferCut(EndCause.CLIENT_GONE)
@@ -262,5 +261,5 @@ def test_files_are_closed_when_the_client_leaves(root: Path) -> None:
         with pytest.raises(TransferCut):
             await ask(storage, scope_of(), send=Sending(leave))
 
-    with_storage(root, work)
-    assert len(os.listdir("/proc/self/fd")) == before
+    with nothing_left_open():
+        with_storage(root, work)

@@ -85,6 +85,7 @@ async function refresh() {
   names = null;
   forgetArrival();
   if (field.value) filterRows(field.value.trim().toLowerCase());
+  void tellWholeSize();
 }
 
 // Menus.
@@ -204,9 +205,9 @@ async function tellWholeSize() {
     // There is none; unless it is read, Chromium counts the request as broken off.
     await answer.arrayBuffer();
     const length = answer.headers.get("content-length");
-    if (!answer.ok || length === null || !answer.headers.get("content-type")?.includes("zip")) return;
-    words.textContent = `, ${humanSize(Number(length))}`;
-    words.closest("a").title = `${Number(length).toLocaleString("en")} bytes`;
+    const isTold = answer.ok && length !== null && answer.headers.get("content-type")?.includes("zip");
+    words.textContent = isTold ? `, ${humanSize(Number(length))}` : "";
+    words.closest("a").title = isTold ? `${Number(length).toLocaleString("en")} bytes` : "";
   } catch {
     // Without its size the button says less, and works as well.
   }
