@@ -167,10 +167,10 @@ class OpenUpload:
         with self._lock:
             self._sync()
 
-    def set_length(self, length: int) -> None:
-        """Note the length that was deferred."""
+    def set_length(self, length: int | None, announced: int | None = None) -> None:
+        """Note with how many bytes it is whole, and what was announced (see Session)."""
         with self._lock:
-            self._note(replace(self.session, length=length))
+            self._note(replace(self.session, length=length, announced=announced))
 
     def distrust_what_comes(self) -> None:
         """Let no byte from here on survive a crash before sync(): it has yet to be verified."""

@@ -15,7 +15,12 @@ from fileserve.delivery.body import Slice, body_of
 from fileserve.delivery.chunked import chunks
 from fileserve.delivery.content_socket import ContentSocket
 from fileserve.delivery.outcomes import EndCause, TransferCut
-from fileserve.delivery.response_head import Framing, Persistence, compose_head
+from fileserve.delivery.response_head import (
+    Framing,
+    Persistence,
+    compose_head,
+    compose_interim_head,
+)
 from fileserve.delivery.response_stream import ResponseStream, Writer
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from fileserve.http.request_head import Refusal
@@ -255,6 +260,11 @@ class Exchange:
         except asyncio.CancelledError:
             self.cut(EndCause.SHUTDOWN)
             raise
+
+    async def send_interim(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send an interim response (RFC 9110 section 15.2); the final one has not begun."""
+        assert self._stream is None, "an interim response after the final one"
+        await self._connection.writer.write(compose_interim_head(status, fields))
 
     async def _send(self, message: Message) -> None:
         kind, stream = message["type"], self._stream

@@ -86,6 +86,19 @@ class TusWork:
             raise Declined(tus_problem(412, detail)) from error
         return self.arrived(upload.session, arrival, scope)
 
+    async def terminate(self, upload_id: str, visit: Visit) -> None:
+        """Nobody goes on with an upload; of a complete one the file stays."""
+        found = await self.uploads.take(upload_id)
+        if isinstance(found, Session):
+            require_owner(visit, found)
+            await self.uploads.forget(found)
+            return
+        try:
+            require_owner(visit, found.session)
+            await self.uploads.remove(found)
+        finally:
+            await self.uploads.release(found)
+
     def arrived(self, session: Session, arrival: Arrival, scope: Scope) -> tuple[Field, ...]:
         """Tell the catalog of a new file; the fields that tell the client."""
         assert session.target is not None, "a part is no file"
