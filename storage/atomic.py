@@ -20,6 +20,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -241,15 +242,7 @@ def rename_entry(source_folder_fd: int, source_segment: bytes, target: Target) -
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS):
             raise
-        # File systems without RENAME_NOREPLACE (some FUSE, NFS): a hard link refuses as well.
-        os.link(
-            source_segment,
-            target.segment,
-            src_dir_fd=source_folder_fd,
-            dst_dir_fd=target.folder_fd,
-            follow_symlinks=False,
-        )
-        os.unlink(source_segment, dir_fd=source_folder_fd)
+        _rename_without_flags(source_folder_fd, source_segment, target)
 
 
 def _rename_no_replace(source_folder_fd: int, source_segment: bytes, target: Target) -> None:
@@ -266,6 +259,18 @@ def _rename_no_replace(source_folder_fd: int, source_segment: bytes, target: Tar
     if failed:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), target.segment)
+
+
+def _rename_without_flags(source_folder_fd: int, source_segment: bytes, target: Target) -> None:
+    """As above on file systems that know no RENAME_NOREPLACE (some FUSE, NFS)."""
+    folders = {"src_dir_fd": source_folder_fd, "dst_dir_fd": target.folder_fd}
+    found = os.stat(source_segment, dir_fd=source_folder_fd, follow_symlinks=False)
+    if stat.S_ISDIR(found.st_mode):
+        # rename(2): a folder takes the place of nothing but an empty folder.
+        os.rename(source_segment, target.segment, **folders)
+        return
+    os.link(source_segment, target.segment, **folders, follow_symlinks=False)
+    os.unlink(source_segment, dir_fd=source_folder_fd)
 
 
 def _copy_times(source_fd: int, fd: int) -> None:

@@ -51,7 +51,7 @@ async def _joined(
     length = sum(part.offset for part in ordered)
     whole = await uploads.begin(replace(final, length=length))
     try:
-        await whole.require_room(length)
+        await whole.take_room(length)
         for part in ordered:
             await part.run(partial(part.opened.join_into, whole.session.upload_id))
         for part in ordered:

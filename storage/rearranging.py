@@ -131,6 +131,8 @@ def _rename(
     except OSError as error:
         if error.errno == errno.EXDEV:
             raise _on_another(old, new) from error
+        if error.errno == errno.EINVAL:  # rename(2): reached through a link
+            raise _into_itself(old.name) from error
         raise
     moved = new.entry(new_fd, new.name.last)
     is_file = moved is not None and stat.S_ISREG(moved.st_mode)
@@ -144,7 +146,11 @@ def _strictest(claim: Claim, moved: os.stat_result) -> Claim:
 
 def _refuse_into_itself(old: Name, new: Name) -> None:
     if new.segments[: len(old.segments)] == old.segments:
-        raise AlreadyExists(f"{old.display} cannot be moved to itself or into itself")
+        raise _into_itself(old)
+
+
+def _into_itself(name: Name) -> AlreadyExists:
+    return AlreadyExists(f"{name.display} cannot be moved to itself or into itself")
 
 
 def _on_another(old: Landing, new: Landing) -> OtherFileSystem:

@@ -77,6 +77,10 @@ class Upload:
         """Write bytes behind those that are there, and show them to `also`; raises NoSpace."""
         await self.run(partial(self._append, buffers, also))
 
+    async def take_room(self, size: int) -> None:
+        """Let size more bytes count before they are there; raises NoSpace."""
+        await self.run(partial(self._take_room, size))
+
     async def require_room(self, size: int) -> None:
         """Raise NoSpace unless there is room for size more bytes."""
         await self.run(partial(self._require_room, size))
@@ -86,16 +90,18 @@ class Upload:
         return await _run(self.landing, call)
 
     def _append(self, buffers: Sequence[bytes], also: Callable[[bytes], None] | None) -> None:
-        length = sum(map(len, buffers))
-        self._require_disk(length)
-        if self._quota is not None:
-            self._quota.take(length)
-            # What is on the disk counts, whole or not.
-            self._quota.settle(length)
+        self._take_room(sum(map(len, buffers)))
         self.opened.append(buffers)
         if also is not None:
             for buffer in buffers:
                 also(buffer)
+
+    def _take_room(self, size: int) -> None:
+        self._require_disk(size)
+        if self._quota is not None:
+            self._quota.take(size)
+            # What is on the disk counts, whole or not.
+            self._quota.settle(size)
 
     def _require_room(self, size: int) -> None:
         if self._quota is not None:

@@ -158,7 +158,7 @@ class Gate:
 
 
 def right_for(method: str, raw_path: bytes) -> Right:
-    """What a request needs; an upload that is under way is its writer's alone, to look at, too."""
+    """What a request needs; an upload under way is for writers, to look at, too."""
     if method not in READING:
         return Right.WRITE
     is_upload = raw_path == _UPLOADS[0] or raw_path.startswith(_UPLOADS[1])

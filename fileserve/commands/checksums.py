@@ -25,6 +25,8 @@ Names = Annotated[list[str] | None, typer.Argument(
     metavar="NAME", help="Files and folders below the root.", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="All files below the root, as without NAMEs.")]
 Again = Annotated[bool, typer.Option("--again", help="Read files with known checksums, too.")]
+ForgetMissing = Annotated[bool, typer.Option("--forget-missing", help=(
+    "Forget what is missing once it was told: it was removed on purpose."))]
 # fmt: on
 
 
@@ -57,15 +59,24 @@ def checksum(
         raise typer.Exit(exits.FAILED)
 
 
-def verify(folder: Folder = ".", as_json: AsJson = False, root: RootOption = None) -> None:
+def verify(
+    *,
+    folder: Folder = ".",
+    forget_missing: ForgetMissing = False,
+    as_json: AsJson = False,
+    root: RootOption = None,
+) -> None:
     """Read files again and tell which are damaged, changed, missing or new."""
     counts: Counter[str] = Counter()
+    gone: list[bytes] = []
     with _opened(root) as (files, catalog, refusals):
         from fileserve import checking  # noqa: PLC0415
 
         def told() -> "Iterator[Check]":
             for check in checking.verify(files, catalog, parse_served_path(folder)):
                 counts[check.finding.value] += 1
+                if check.finding.value == "missing":
+                    gone.append(check.path)
                 if check.finding.value != "intact":
                     yield check
 
@@ -75,6 +86,8 @@ def verify(folder: Folder = ".", as_json: AsJson = False, root: RootOption = Non
             for check in told():
                 cells = (f"{check.finding.value:10}", printable(check.path), check.detail)
                 console.say("  ".join(filter(None, cells)))
+        if forget_missing:
+            catalog.forget_digests(gone)
     note = console.note if as_json else console.say
     note(_summary(counts))
     raise typer.Exit(exits.of_verification(counts, len(refusals)))

@@ -95,10 +95,15 @@ def is_file(session: Session) -> bool:
 
 
 def require_owner(visit: Visit, session: Session) -> None:
-    """Raise Declined unless the visitor may go on with an upload that somebody began."""
-    is_own = visit.who == session.owner
-    may_write = is_own if session.target is None else visit.may_write(session.target)
-    if not (may_write or visit.is_admin):
+    """Raise Declined unless the visitor may go on with an upload that somebody began.
+
+    A part leads to no name yet: it is for whoever began it, and for the admin of everything.
+    """
+    if session.target is None:
+        may_write = visit.who == session.owner or (visit.is_admin and visit.writes == ())
+    else:
+        may_write = visit.may_write(session.target)
+    if not may_write:
         raise Declined(NOT_ALLOWED)
 
 

@@ -185,6 +185,18 @@ def test_a_folder_that_is_gone_is_missing_with_all_that_was_known_in_it(
     assert shell.run("verify", "unknown").code == 3
 
 
+def test_what_was_removed_on_purpose_can_be_forgotten(shell: Shell, tree: Path) -> None:
+    shell.run("checksum")
+    (tree / "films" / "large.bin").unlink()
+    (tree / "empty").unlink()
+    told = shell.run("verify", "films", "--forget-missing")
+    assert (told.code, told.out) == (9, "missing     films/large.bin\n1 intact, 1 missing\n")
+    assert shell.run("verify", "films").out == "1 intact\n"
+    assert shell.run("verify").out == "missing     empty\n1 intact, 1 missing\n"
+    assert shell.run("verify", "empty", "--forget-missing").code == 9
+    assert shell.run("verify").code == 0
+
+
 def test_changes_alone_have_an_exit_code_of_their_own(shell: Shell, tree: Path) -> None:
     shell.run("checksum", "--all")
     (tree / "empty").write_bytes(b"no more")

@@ -242,6 +242,22 @@ def test_a_session_that_ended_is_told_and_the_upload_can_go_on(
     assert (folder / "late.txt").read_text() == "new"
 
 
+def test_a_file_that_changed_since_it_was_chosen_is_told(
+    page: "Page", folder: Path, tmp_path: Path
+) -> None:
+    chosen = tmp_path / "chosen.bin"
+    chosen.write_bytes(bytes(3 * MIB))
+    page.locator("#upload summary").click()
+    slow_down(page, 1)
+    choose(page, chosen)
+    page.get_by_role("button", name="Pause: chosen.bin").click()
+    chosen.write_bytes(b"something else")
+    slow_down(page, -1)
+    page.get_by_role("button", name="Go on: chosen.bin").click()
+    told(page, "was changed or removed meanwhile")
+    assert not (folder / "chosen.bin").exists()
+
+
 def test_everything_goes_by_keyboard(page: "Page", folder: Path) -> None:
     await_panel(page)
     page.locator("#upload summary").focus()

@@ -345,6 +345,17 @@ def test_parts_become_one_file(root: Path) -> None:
     assert (root / "a.bin").read_bytes() == b"helloworld"
 
 
+def test_what_parts_become_counts_for_the_quota(root: Path) -> None:
+    async def steps(client: TusClient) -> None:
+        (part,) = await parts_of(client, bytes(8_000))
+        assert (await joined(client, [part, part], "a.bin")).status_code == 201
+        # There are 16,000 bytes now, where 8,000 had been uploaded.
+        fields = {"upload_length": "10000", "upload_metadata": metadata_of(filename="b.bin")}
+        assert (await client.ask("POST", UPLOADS, **fields)).status_code == 507
+
+    run_with_client(root, steps, upload_quota_bytes=25_000)
+
+
 def test_upload_concat_is_told_as_it_came(root: Path) -> None:
     # "Upload-Concat": the value as received in the request that created the upload.
     async def steps(client: TusClient) -> None:
@@ -478,17 +489,36 @@ def test_the_prefix_of_a_token_holds_for_names_in_metadata(root: Path) -> None:
     run_with_client(root, steps, path=b"films")
 
 
-def test_an_upload_is_its_writers_alone(root: Path) -> None:
+# fmt: off
+MEDDLERS = [
+    # scope   path       a file's upload  a part     id
+    ("write", b"films",  403,             403,       "elsewhere"),
+    ("admin", b"films",  403,             403,       "admin-elsewhere"),
+    ("write", b"",       204,             403,       "there"),
+    ("admin", b"",       204,             204,       "admin"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("scope", "path", "of_file", "of_part"), [r[:4] for r in MEDDLERS], ids=[r[4] for r in MEDDLERS]
+)
+def test_an_upload_is_for_those_who_may_write_there(
+    root: Path, scope: str, path: bytes, of_file: int, of_part: int
+) -> None:
     async def begin(client: TusClient) -> None:
         uploads.append(await client.create("a.bin", 5))
         uploads.extend(await parts_of(client, b"hello"))
 
     async def meddle() -> None:
-        async with tus_client(root, path=b"films") as client:
-            for upload in uploads[:1]:
-                assert (await client.ask("HEAD", upload)).status_code == 403
-                assert (await client.patch(upload, 0, b"evil!")).status_code == 403
-                assert (await client.ask("DELETE", upload)).status_code == 403
+        async with tus_client(root, path, "another", scope) as client:
+            for upload, status in zip(uploads, (of_file, of_part), strict=True):
+                is_let_in = status == 204
+                looked = await client.ask("HEAD", upload)
+                assert looked.status_code == (200 if is_let_in else 403)
+                if not is_let_in:
+                    assert (await client.patch(upload, 0, b"evil!")).status_code == 403
+                assert (await client.ask("DELETE", upload)).status_code == status
 
     uploads: list[str] = []
     run_with_client(root, begin)

@@ -64,11 +64,13 @@ def metadata_of(**values: str | bytes) -> str:
 
 
 @asynccontextmanager
-async def tus_client(root: Path, path: bytes = b"", **settings: object) -> AsyncIterator[TusClient]:
+async def tus_client(
+    root: Path, path: bytes = b"", name: str = "tests", scope: str = "write", **settings: object
+) -> AsyncIterator[TusClient]:
     """A client of a new site of root, within its lifespan; path: where its token may write."""
     checked = Settings.model_validate({"root": root, "writable": True, **settings})
     site = create_app(checked, LocalStorage(root))
-    secret = let_in(site, path=path, name="tests")
+    secret = let_in(site, scope, path, name)
     async with (
         site.router.lifespan_context(site),
         httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url="http://host") as http,

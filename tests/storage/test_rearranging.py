@@ -55,3 +55,12 @@ def test_a_folder_with_a_mount_in_it_is_not_moved(root: Path, name: str) -> None
     with pytest.raises((AccessDenied, AlreadyExists)):
         on_storage(root, lambda writing: writing.move(parse_os_path(name), new, NEW, None))
     assert (root / "real/films/disk/precious").read_bytes() == b"precious"
+
+
+def test_a_folder_is_not_moved_into_itself_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "link").symlink_to("films")
+    old, new = parse_os_path("films"), parse_os_path("link/films")
+    with pytest.raises(AlreadyExists, match="into itself"):
+        on_storage(tmp_path, lambda writing: writing.move(old, new, NEW, None))
+    assert (tmp_path / "films").is_dir()

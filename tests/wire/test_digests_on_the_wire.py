@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.running_server import REPOSITORY, STRICT_FLAGS
-from tests.wire.served import Delivery, Served, Servers
+from tests.wire.served import Delivery, Served, Servers, tick
 
 WANT = "Want-Repr-Digest: sha-256=1"
 # Several times what a look at the catalog takes.
@@ -93,6 +93,7 @@ def test_nothing_is_read_for_a_digest_that_nobody_asked_for(
 def test_a_changed_file_loses_its_digest(served: Served) -> None:
     path = served.new_file(b"0123456789")
     served.get(f"/{path.name}", WANT)
+    tick()
     path.write_bytes(b"abcdefghij")
     assert ask(served, "GET", f"/{path.name}", []) == (200, [])
     assert ask(served, "GET", f"/{path.name}", [WANT]) == (200, [field_of(b"abcdefghij")])

@@ -3,7 +3,6 @@
 import os
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,11 +11,9 @@ import pytest
 
 from tests.wire.answers import Head
 from tests.wire.raw_http import ConnectionEnded, End, RawClient, request
-from tests.wire.served import FACTS, LARGE, SLOW_READER_BUFFER_BYTES, Served
+from tests.wire.served import FACTS, LARGE, SLOW_READER_BUFFER_BYTES, Served, tick
 
 BEGINNING_BYTES = 100_000
-# The clock that files are dated by; Python has no name for it (linux/time.h).
-_CLOCK_REALTIME_COARSE = 5
 
 
 @pytest.fixture
@@ -34,13 +31,6 @@ def begun(served: Served, path: Path) -> Iterator[tuple[RawClient, Head, bytes]]
         client.send(request(f"/{path.name}"))
         head = client.read_head()
         yield client, head, client.read_exactly(BEGINNING_BYTES)
-
-
-def tick() -> None:
-    """Until files get a new change time: older kernels count time in steps of some 4 ms."""
-    before = time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
-    while time.clock_gettime_ns(_CLOCK_REALTIME_COARSE) == before:
-        time.sleep(0.001)
 
 
 # I1 headers and bytes of one response come from one open descriptor

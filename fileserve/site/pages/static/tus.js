@@ -95,6 +95,7 @@ export class Upload {
         return;
       } catch (error) {
         if (signal.aborted || error.isFinal) throw error;
+        await requireReadable(this.file);
         this.tell("broken");
         await waited(Math.min(2 ** failures, LONGEST_WAIT_SECONDS), signal);
       }
@@ -178,6 +179,15 @@ function asked(answer) {
   const refusal = new Refusal(answer);
   if (answer.status === 409) refusal.isFinal = true;
   return refusal;
+}
+
+// A browser tells of a file that was moved or changed meanwhile as of a line that broke.
+async function requireReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+  } catch {
+    throw new Error("The file was changed or removed meanwhile. Choose it again.");
+  }
 }
 
 function base64(text) {
