@@ -71,14 +71,19 @@ def upload_across_kills(place: Restarted, command: list[str], folder: Path) -> N
             client.kill()
 
 
-@pytest.mark.parametrize("parallel", ["1", "3"], ids=["pieces", "parts-joined"])
+@pytest.mark.parametrize(
+    ("parallel", "protocol"),
+    [("1", "tus-v1"), ("3", "tus-v1"), ("1", "ietf-draft-05")],
+    ids=["pieces", "parts-joined", "by-the-draft-of-the-ietf"],
+)
 def test_tus_js_client_goes_on_after_two_kills(
-    tmp_path: Path, node_folder: Path, source: tuple[Path, str], parallel: str
+    tmp_path: Path, node_folder: Path, source: tuple[Path, str], parallel: str, protocol: str
 ) -> None:
     path, sha256 = source
     script = str(HERE / "tus_js_upload.mjs")
     with restarted(tmp_path / "root") as place:
-        command = ["node", script, str(path), place.url + "-/uploads/", place.secret, parallel]
+        endpoint = place.url + "-/uploads/"
+        command = ["node", script, str(path), endpoint, place.secret, parallel, protocol]
         upload_across_kills(place, command, node_folder)
         assert place.kills == 2
         assert sha256_of(place.root / "folder" / "from-js.bin") == sha256
