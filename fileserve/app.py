@@ -126,7 +126,7 @@ class Site(FastAPI):
             is_upload = (path_below(scope) + b"/").startswith(_UPLOADS_PREFIX)
             if self.changes is None or not is_upload:
                 return super().__call__
-            return with_cors(self.changes.tus, self.state.settings)
+            return with_cors(self.changes.at_uploads, self.state.settings)
         if self.changes is not None and scope["method"] in self.changes.methods:
             return with_cors(self.changes, self.state.settings)
         return self.files

@@ -106,7 +106,8 @@ class Problem:
     """A refusal in words for the client.
 
     fields are response fields of this case, like Allow, with lower-case names as ASGI wants them.
-    way is where people may go from here, where that is somewhere.
+    way is where people may go from here, where that is somewhere.  kind is the problem type, a
+    URI, and members what it tells to programs beside (RFC 9457 sections 3.1.1 and 3.2).
     """
 
     status: int
@@ -114,6 +115,8 @@ class Problem:
     detail: str
     fields: tuple[Field, ...] = ()
     way: Way | None = None
+    kind: str = "about:blank"
+    members: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +230,11 @@ def _json(refusal: Problem) -> bytes:
     phrase = _PHRASES.get(refusal.status, refusal.title)
     detail = refusal.detail if phrase == refusal.title else f"{refusal.title}. {refusal.detail}"
     members = {
-        "type": "about:blank",
+        "type": refusal.kind,
         "title": phrase,
         "status": refusal.status,
         "detail": detail,
+        **dict(refusal.members),
     }
     return json.dumps(members).encode("ascii") + b"\n"
 

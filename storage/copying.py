@@ -7,10 +7,17 @@ is tried where the one before is refused.  The bytes are handed out on the way t
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # Large enough for system calls to cost nothing, small enough to be hashed out of the cache.
 COPY_CHUNK_BYTES = 1 << 20
+
+# Read, hashed and written out of the processor's cache; shorter ones cost more calls (1.7 CPU
+# seconds for a GiB with 64 KiB, 1.3 with 512, 1.5 with 1024; 2026-11).
+_FILLED_BYTES = 512 << 10
+
+# Puts bytes into a buffer; returns how many, 0 when there are none for now.
+Fill = Callable[[memoryview], int]
 
 # How file systems and filters say that they do not know a call or cannot do it for these files.
 UNSUPPORTED = frozenset(
@@ -33,6 +40,13 @@ def read_pieces(fd: int, offset: int = 0) -> Iterator[memoryview]:
     while count := os.preadv(fd, [buffer], offset):
         yield buffer[:count]
         offset += count
+
+
+def filled_pieces(fill: Fill) -> Iterator[memoryview]:
+    """What fill brings, until it brings nothing; a piece is valid until the next is asked for."""
+    buffer = memoryview(bytearray(_FILLED_BYTES))
+    while count := fill(buffer):
+        yield buffer[:count]
 
 
 def copied_pieces(source_fd: int, fd: int) -> Iterator[memoryview]:

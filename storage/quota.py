@@ -7,10 +7,13 @@ import threading
 import time
 
 from storage.errors import NoSpace
+from storage.names import STAGING_SEGMENT
 from storage.plain_walk import folders_at_and_below, pass_over
+from storage.staging import is_part
 
 # Nobody is refused by an older count: somebody may have removed files.
 _FRESH_SECONDS = 5.0
+_STAGING = b"./" + STAGING_SEGMENT
 
 
 class Quota:
@@ -72,13 +75,17 @@ class Quota:
 
 
 def bytes_below(root_fd: int) -> int:
-    """The lengths of all files below an open folder together, unfinished uploads too.
+    """The lengths of all files below an open folder together, unfinished resumable uploads too.
 
     Only of its own mount; folders that may not be read count nothing.
     """
     total = 0
     for met in folders_at_and_below(b".", root_fd, pass_over):
+        # What has no name yet is claimed by whoever writes it, also where it needs one (NFS).
+        is_staged = met.path == _STAGING
         for name in met.others:
+            if is_staged and is_part(name):
+                continue
             with contextlib.suppress(OSError):
                 status = os.stat(name, dir_fd=met.fd, follow_symlinks=False)
                 total += status.st_size if stat.S_ISREG(status.st_mode) else 0

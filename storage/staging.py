@@ -50,6 +50,11 @@ def new_part_segment() -> bytes:
     return b"%s.part" % secrets.token_hex(16).encode()
 
 
+def is_part(segment: bytes) -> bool:
+    """Whether a file among the staged ones is that of a writer, living or killed."""
+    return _PART.fullmatch(segment) is not None
+
+
 def new_gone_segment() -> bytes:
     """A name for a folder that was removed and is being emptied."""
     return b"%s.gone" % secrets.token_hex(16).encode()

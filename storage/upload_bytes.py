@@ -8,7 +8,8 @@ import contextlib
 import errno
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Self
 
@@ -83,7 +84,7 @@ class OpenUpload:
         self.session = session
         self._fd = fd
         # One thread at a time: a request that was given up may have left one in a call.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         fits = digest is not None and digest.hashed <= self.offset
         self.digest = digest if digest is not None and fits else UploadDigest()
 
@@ -146,6 +147,12 @@ class OpenUpload:
             raise ValueError("the upload was closed")
         return self._fd
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Several calls of this thread, with none of another one in between."""
+        with self._lock:
+            yield
+
     def append(self, buffers: Sequence[Buffer]) -> None:
         """Write all buffers behind what is there; raises OSError, and what was written stays."""
         with self._lock:
@@ -160,10 +167,10 @@ class OpenUpload:
         with self._lock:
             self._sync()
 
-    def set_length(self, length: int) -> None:
-        """Note the length that was deferred."""
+    def set_length(self, length: int | None, announced: int | None = None) -> None:
+        """Note with how many bytes it is whole, and what was announced (see Session)."""
         with self._lock:
-            self._note(replace(self.session, length=length))
+            self._note(replace(self.session, length=length, announced=announced))
 
     def distrust_what_comes(self) -> None:
         """Let no byte from here on survive a crash before sync(): it has yet to be verified."""

@@ -51,7 +51,9 @@ class State(Enum):
 class Session:
     """One upload.
 
-    target: what it becomes; None for a part.  length: of the whole; None is not known yet.
+    target: what it becomes; None for a part.  length: with so many bytes it is whole; None is not
+    known yet.  announced: the length that was told by who will still say when that is all.
+    sha256: in hexadecimal, what the whole has to have; None: nobody told.
     metadata, concatenation: as the client wrote them.  owner: who began it.  inode: of its bytes.
     part_ids: the uploads it is joined of.  joined_into: the upload that took this part's bytes.
     trusted: only so many bytes count after a crash, those behind were not verified; None: all.
@@ -72,6 +74,8 @@ class Session:
     trusted: int | None = None
     existing: Existing = Existing.REFUSE
     expected: Fingerprint | None = None
+    announced: int | None = None
+    sha256: str | None = None
 
 
 def new_upload_id(prefix: tuple[bytes, ...]) -> str:
@@ -177,6 +181,8 @@ def _to_json(session: Session) -> bytes:
         "trusted": session.trusted,
         "existing": session.existing.value,
         "expected": None if session.expected is None else list(session.expected),
+        "announced": session.announced,
+        "sha256": session.sha256,
     }
     return json.dumps(members).encode()
 
@@ -201,6 +207,8 @@ def _from_json(upload_id: str, text: bytes) -> Session:
         members["trusted"],
         Existing(members["existing"]),
         None if expected is None else Fingerprint(*expected),
+        members["announced"],
+        members["sha256"],
     )
 
 

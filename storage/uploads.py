@@ -14,6 +14,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from storage.copying import Fill, filled_pieces
+from storage.digests import Buffer
 from storage.errors import Busy, NoSpace, NotFound, StorageError, Unavailable
 from storage.incoming import Arrival
 from storage.landing import Claim, Landing, require_space
@@ -72,10 +74,16 @@ class Upload:
         return self.opened.is_whole
 
     async def append(
-        self, buffers: Sequence[bytes], also: Callable[[bytes], None] | None = None
+        self, buffers: Sequence[Buffer], also: Callable[[Buffer], None] | None = None
     ) -> None:
         """Write bytes behind those that are there, and show them to `also`; raises NoSpace."""
         await self.run(partial(self._append, buffers, also))
+
+    async def append_on(
+        self, buffers: Sequence[Buffer], fill: Fill, also: Callable[[Buffer], None] | None = None
+    ) -> None:
+        """Do the same, and go on with all that fill brings."""
+        await self.run(partial(self._append_on, buffers, fill, also))
 
     async def take_room(self, size: int) -> None:
         """Let size more bytes count before they are there; raises NoSpace."""
@@ -89,12 +97,21 @@ class Upload:
         """What a call on the bytes returns."""
         return await _run(self.landing, call)
 
-    def _append(self, buffers: Sequence[bytes], also: Callable[[bytes], None] | None) -> None:
+    def _append(self, buffers: Sequence[Buffer], also: Callable[[Buffer], None] | None) -> None:
         self._take_room(sum(map(len, buffers)))
         self.opened.append(buffers)
         if also is not None:
             for buffer in buffers:
                 also(buffer)
+
+    def _append_on(
+        self, buffers: Sequence[Buffer], fill: Fill, also: Callable[[Buffer], None] | None
+    ) -> None:
+        # Whoever cuts off what was not verified must not do so between two pieces.
+        with self.opened.held():
+            self._append(buffers, also)
+            for piece in filled_pieces(fill):
+                self._append((piece,), also)
 
     def _take_room(self, size: int) -> None:
         self._require_disk(size)

@@ -33,7 +33,7 @@ ScopeOption = Annotated[Literal["read", "write", "admin"], typer.Option(
 PathOption = Annotated[str, typer.Option(
     "--path", metavar="PATH", help="Only at and below this path.")]
 Expires = Annotated[str, typer.Option(
-    "--expires", metavar="SPAN", help="Until then: 30d, 12h, 2w; or 'never'.")]
+    "--expires", metavar="TIME", help="Ends after 30d, 12h, 2w; or 'never'.")]
 # fmt: on
 
 

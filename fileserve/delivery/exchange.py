@@ -15,7 +15,12 @@ from fileserve.delivery.body import Slice, body_of
 from fileserve.delivery.chunked import chunks
 from fileserve.delivery.content_socket import ContentSocket
 from fileserve.delivery.outcomes import EndCause, TransferCut
-from fileserve.delivery.response_head import Framing, Persistence, compose_head
+from fileserve.delivery.response_head import (
+    Framing,
+    Persistence,
+    compose_head,
+    compose_interim_head,
+)
 from fileserve.delivery.response_stream import ResponseStream, Writer
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from fileserve.http.request_head import Refusal
@@ -214,18 +219,25 @@ class Exchange:
             self._changed.clear()
         if self.is_ended:
             return {"type": "http.disconnect"}
+        content = self._taken_content()
+        return {"type": "http.request", "body": content, "more_body": not self.has_whole_request}
+
+    def _taken_content(self) -> bytes:
         content = _joined(self._incoming)
         self._incoming, self._incoming_bytes = [], 0
-        return {"type": "http.request", "body": content, "more_body": not self.has_whole_request}
+        return content
 
     def lend_socket(self) -> ContentSocket | None:
         """Where a thread may read what follows all that was received; None: receive() must.
 
         Until take_back nothing is received.
         """
-        if self._incoming or self.has_whole_request or self.is_ended:
+        if self.has_whole_request or self.is_ended:
             return None
-        return self._connection.lend_socket(self)
+        lent = self._connection.lend_socket(self)
+        if lent is not None:
+            lent.begin_with(self._taken_content())
+        return lent
 
     def take_back(self, lent: ContentSocket) -> None:
         """Let receive() go on behind what was read; for sockets that no thread reads any more."""
@@ -248,6 +260,11 @@ class Exchange:
         except asyncio.CancelledError:
             self.cut(EndCause.SHUTDOWN)
             raise
+
+    async def send_interim(self, status: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Send an interim response (RFC 9110 section 15.2); the final one has not begun."""
+        assert self._stream is None, "an interim response after the final one"
+        await self._connection.writer.write(compose_interim_head(status, fields))
 
     async def _send(self, message: Message) -> None:
         kind, stream = message["type"], self._stream

@@ -14,7 +14,7 @@ _PHRASES = {413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satis
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {_PHRASES.get(status, status.phrase)}\r\n".encode()
     for status in http.HTTPStatus
-}
+} | {104: b"HTTP/1.1 104 Upload Resumption Supported\r\n"}
 _MEANT_FOR_FRAMING = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _NOT_ON_ONE_LINE = re.compile(rb"[\r\n\0]").search
@@ -78,6 +78,12 @@ def compose_head(
     lines.append(_last_lines(framing, persistence, version))
     promised = length if length is not None and framing is Framing.LENGTH else 0
     return ResponseHead(b"".join(lines), framing, promised, persistence)
+
+
+def compose_interim_head(status: int, fields: Iterable[Field]) -> bytes:
+    """Return the encoded head of an interim response (RFC 9110 section 15.2): it has no content."""
+    lines = [_field_line(name, value)[0] for name, value in fields]
+    return b"".join((_STATUS_LINES[status], *lines, b"\r\n"))
 
 
 def compose_planned_head(

@@ -24,7 +24,8 @@ from fileserve.site.change_requests import (
 )
 from fileserve.site.forms import Forms
 from fileserve.site.receiving import ClientGone, Declined
-from fileserve.site.tus import TusSite, is_tus
+from fileserve.site.resumption import Resumption, is_of_upload, makes_upload
+from fileserve.site.tus import TusSite, is_tus, upload_id_in
 from fileserve.site.tus_work import TusWork
 from fileserve.site.uploads import Uploads
 from fileserve.site.write_records import WriteRecords
@@ -40,6 +41,8 @@ from storage.writing import Writing
 
 # Uploads with which nobody goes on are looked for so often.
 _SWEEP_SECONDS = 3600.0
+_MAKING = frozenset(("PUT", "POST"))
+_ROOT = Name(())
 _UNTAGGED = problem(412, "The condition fails: a folder or a link has no tag, only '*' matches it.")
 _Answer = Callable[[RequestedPath, Scope, Receive, Send], Awaitable[None]]
 
@@ -59,15 +62,15 @@ class Changes:
             settings.upload_limit_bytes,
             settings.upload_keep_free_bytes,
         )
-        self.tus = TusSite(
-            TusWork(
-                self.writing,
-                ResumableUploads(self.writing, settings.upload_keep_free_bytes),
-                self.records,
-                settings.upload_limit_bytes,
-                settings.upload_expires_seconds,
-            )
+        work = TusWork(
+            self.writing,
+            ResumableUploads(self.writing, settings.upload_keep_free_bytes),
+            self.records,
+            settings.upload_limit_bytes,
+            settings.upload_expires_seconds,
         )
+        self.tus = TusSite(work)
+        self._resumption = Resumption(work, self.uploads)
         self._sweeping: asyncio.Task[None] | None = None
         self._answers: dict[str, _Answer] = {
             "PUT": self.uploads.put,
@@ -93,13 +96,34 @@ class Changes:
             if scope["method"] == "POST" and is_tus(scope):
                 await self.tus.create_in(requested.name, scope, receive, send)
                 return
-            await self._answers[scope["method"]](requested, scope, receive, send)
+            answer = self._answers[scope["method"]]
+            if scope["method"] in _MAKING and makes_upload(scope):
+                answer = self._make_upload
+            await answer(requested, scope, receive, send)
         except Declined as declined:
             await send_problem(scope, send, declined.refusal)
         except StorageError as error:
             await send_problem(scope, send, problem_of_change(error))
         except ClientGone:
             return
+
+    async def at_uploads(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for /-/uploads/ or for what lies below it, in its protocol."""
+        upload_id = upload_id_in(scope)
+        if upload_id and is_of_upload(scope):
+            await self._resumption.of_upload(upload_id, scope, receive, send)
+        elif scope["method"] == "POST" and makes_upload(scope):
+            await self._resumption.create_in(_ROOT, scope, receive, send)
+        else:
+            await self.tus(scope, receive, send)
+
+    async def _make_upload(
+        self, requested: RequestedPath, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if scope["method"] == "PUT":
+            await self._resumption.put(requested, scope, receive, send)
+        else:
+            await self._resumption.create_in(requested.name, scope, receive, send)
 
     async def _sweep(self) -> None:
         await self.writing.sweep()

@@ -22,16 +22,17 @@ ALLOWED_FIELDS = (
     b"Want-Repr-Digest, Authorization"
 )
 ALLOWED_METHODS = b"GET, HEAD, OPTIONS"
-# Where the folder can be changed, too: what PUT, MOVE and resumable uploads (tus) need beside.
+# Where the folder can be changed, too: what PUT, MOVE and resumable uploads need beside.
 EXPOSED_OF_CHANGES = (
-    b"Location, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable, "
-    b"Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, "
-    b"Upload-Metadata, Upload-Offset"
+    b"Accept-Patch, Location, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, "
+    b"Tus-Resumable, Tus-Version, Upload-Complete, Upload-Concat, Upload-Defer-Length, "
+    b"Upload-Expires, Upload-Length, Upload-Limit, Upload-Metadata, Upload-Offset"
 )
 ALLOWED_FOR_CHANGES = (
-    b"Content-Digest, Content-Type, Destination, Overwrite, Repr-Digest, Tus-Resumable, "
-    b"Upload-Checksum, Upload-Concat, Upload-Defer-Length, Upload-Length, Upload-Metadata, "
-    b"Upload-Offset, X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
+    b"Content-Digest, Content-Disposition, Content-Type, Destination, Overwrite, Repr-Digest, "
+    b"Tus-Resumable, Upload-Checksum, Upload-Complete, Upload-Concat, Upload-Defer-Length, "
+    b"Upload-Draft-Interop-Version, Upload-Length, Upload-Metadata, Upload-Offset, "
+    b"X-HTTP-Method-Override, X-Request-ID, X-Requested-With"
 )
 CHANGING_METHODS = b"PUT, POST, PATCH, DELETE, MOVE"
 # Chromium caps it at two hours; a preflight before each of a player's ranges doubles its latency.

@@ -16,6 +16,7 @@ from fileserve.delivery.responses import new_boundary, whole_body
 from fileserve.delivery.transfer import transfer
 from fileserve.http.digest_fields import wants_sha256
 from fileserve.http.query import first_values
+from fileserve.http.resumption import ACCEPT_PATCH, limit_field
 from fileserve.http.validators import last_modified
 from fileserve.operations.catalog_desk import CatalogDesk
 from fileserve.problems import Problem, problem, problem_for, send_problem
@@ -57,6 +58,7 @@ class FileSite:
         self._index = INDEX_NAME if settings.index else None
         self._sandbox = SITE_SANDBOX if settings.index else SANDBOX
         self.extras = Extras(settings, storage, self._sums)
+        self._uploads = _upload_fields(settings)
         # A search engine that obeys would otherwise fetch every file, and every archive of them.
         self._robots: tuple[Field, ...] = () if settings.robots == "allow" else (_NO_ROBOTS,)
         self._page_fields = page_fields(settings)
@@ -243,7 +245,7 @@ class FileSite:
         if scope["method"] != "OPTIONS":
             await self._refuse(scope, send, problem(405, NOT_HERE, allow))
             return
-        fields = [allow, *self._cors(scope)]
+        fields = [allow, *self._uploads, *self._cors(scope)]
         await send({"type": "http.response.start", "status": 204, "headers": fields})
         await send({"type": "http.response.body", "body": b""})
 
@@ -258,6 +260,14 @@ def _cache_control(settings: Settings) -> str:
     directives = [directive.strip() for directive in settings.cache_control.split(",")]
     kept = [each for each in directives if not each.lower().startswith(_FOR_SHARED_CACHES)]
     return ", ".join(["private", *kept])
+
+
+def _upload_fields(settings: Settings) -> tuple[Field, ...]:
+    """What OPTIONS tells of resumable uploads; nothing where nobody uploads."""
+    if not settings.writable:
+        return ()
+    limit, age = settings.upload_limit_bytes, settings.upload_expires_seconds
+    return (ACCEPT_PATCH, limit_field(limit, age))
 
 
 def _disposition(scope: Scope) -> str:

@@ -53,6 +53,15 @@ def boundary_of(content_type: bytes) -> bytes | None:
     return boundary if kind == b"multipart/form-data" and boundary else None
 
 
+def file_name_in(disposition: bytes) -> bytes | None:
+    """The file name in a Content-Disposition; None where there is none."""
+    extended = _extended_name(disposition)
+    if extended is not None:
+        return extended
+    written = parse_options_header(disposition)[1].get(b"filename")
+    return None if written is None else _unescape(written)
+
+
 class FormParser:
     """Turns the content of a form into events, in the order of its bytes."""
 
@@ -116,10 +125,7 @@ class FormParser:
         disposition = self._fields.get(b"content-disposition", b"")
         _, parameters = parse_options_header(disposition)
         field = parameters.get(b"name", b"").decode("utf-8", "replace")
-        file_name = _extended_name(disposition)
-        if file_name is None and (written := parameters.get(b"filename")) is not None:
-            file_name = _unescape(written)
-        self._events.append(PartBegin(field, file_name))
+        self._events.append(PartBegin(field, file_name_in(disposition)))
 
     def _add_content(self, fed: bytes, start: int, end: int) -> None:
         self._events.append(PartPiece(memoryview(fed)[start:end]))

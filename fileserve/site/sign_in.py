@@ -6,7 +6,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -90,7 +90,10 @@ class SignIn:
         asked = asked_in(request.scope)
         if not self._gate.is_own(asked):
             return problem_response(request, problem(403, "This came from a page of another site."))
-        form = await _form_of(request)
+        try:
+            form = await _form_of(request)
+        except ClientDisconnect:
+            return problem_response(request, problem(400, "The form did not come as a whole."))
         if form is None:
             return problem_response(request, problem(413, "A login form is not that long."))
         goal = form.get("next", "")
@@ -207,7 +210,10 @@ def _line(scope: Scope, settings: Settings) -> Line:
 
 
 async def _form_of(request: Request) -> dict[str, str] | None:
-    """The first value of each field of a form; None for one that is too long."""
+    """The first value of each field of a form; None for one that is too long.
+
+    Raises ClientDisconnect.
+    """
     content = bytearray()
     async for chunk in request.stream():
         content += chunk

@@ -51,7 +51,7 @@ class TusSite:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for /-/uploads/ or for what lies below it."""
-        upload_id = _upload_id(scope)
+        upload_id = upload_id_in(scope)
         fields = tus_fields(scope["headers"])
         await self._answer(upload_id, _ROOT, fields, scope, receive, send)
 
@@ -91,7 +91,7 @@ class TusSite:
     ) -> Answer:
         method = _method_of(scope, fields)
         if method == "OPTIONS":
-            return capabilities(self._work.limit, "")
+            return self._capabilities("")
         if method != "POST":
             raise Declined(wrong_method(""))
         _require_version(fields)
@@ -102,7 +102,7 @@ class TusSite:
     ) -> Answer:
         method = _method_of(scope, fields)
         if method == "OPTIONS":
-            return capabilities(self._work.limit, upload_id)
+            return self._capabilities(upload_id)
         _require_version(fields)
         if not is_upload_id(upload_id):
             raise NotFound("not the id of an upload")
@@ -112,9 +112,13 @@ class TusSite:
             case "PATCH":
                 return await self._continue(upload_id, scope, receive, fields)
             case "DELETE":
-                return await self._terminate(upload_id, scope)
+                await self._work.terminate(upload_id, visit_of(scope))
+                return Answer(204)
             case _:
                 raise Declined(wrong_method(upload_id))
+
+    def _capabilities(self, upload_id: str) -> Answer:
+        return capabilities(self._work.limit, self._work.expires_seconds, upload_id)
 
     async def _tell(self, upload_id: str, scope: Scope) -> Answer:
         """HEAD: how far it is.  A client that asks does so since it lost its last request."""
@@ -159,7 +163,7 @@ class TusSite:
         if continuation.length is not None:
             await self._take_length(upload, continuation.length)
         require_content(scope, upload.session.length, upload.offset)
-        await self._work.receive(upload, receive, continuation.checksum)
+        await self._work.receive(upload, scope, receive, continuation.checksum)
 
     async def _take_length(self, upload: Upload, length: int) -> None:
         """Note a length that was deferred; once it is known it does not change."""
@@ -170,21 +174,6 @@ class TusSite:
             raise Declined(tus_problem(400, "Upload-Length is another one than before."))
         self._work.require_length(length)
         await upload.run(lambda: upload.opened.set_length(length))
-
-    async def _terminate(self, upload_id: str, scope: Scope) -> Answer:
-        """DELETE: nobody goes on with it; of a complete upload the file stays."""
-        uploads = self._work.uploads
-        found = await uploads.take(upload_id)
-        if isinstance(found, Session):
-            require_owner(visit_of(scope), found)
-            await uploads.forget(found)
-            return Answer(204)
-        try:
-            require_owner(visit_of(scope), found.session)
-            await uploads.remove(found)
-        finally:
-            await uploads.release(found)
-        return Answer(204)
 
 
 def _continue_done(session: Session, continuation: Continuation, scope: Scope) -> Answer:
@@ -221,7 +210,7 @@ def is_tus(scope: Scope) -> bool:
     return any(name == TUS_RESUMABLE[0] for name, _ in scope["headers"])
 
 
-def _upload_id(scope: Scope) -> str:
+def upload_id_in(scope: Scope) -> str:
     """What comes after /-/uploads/ in the path as it came; nothing for the collection."""
     return path_below(scope).decode("latin-1").removeprefix(UPLOADS_PATH.rstrip("/")).strip("/")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from fileserve.http.resumption import ACCEPT_PATCH, limit_field
 from fileserve.http.tus import (
     CHECKSUM_ALGORITHMS,
     CHECKSUM_MISMATCH,
@@ -16,9 +17,10 @@ from storage.upload_sessions import Session, State
 
 UPLOADS_PATH = "/-/uploads/"
 _COLLECTION_ALLOW: Field = (b"allow", b"OPTIONS, POST")
-_UPLOAD_ALLOW: Field = (b"allow", b"DELETE, HEAD, OPTIONS, PATCH")
+UPLOAD_ALLOW: Field = (b"allow", b"DELETE, HEAD, OPTIONS, PATCH")
 # RFC 5789 sections 2.2 and 3.1: what a PATCH has to bring.
 _ACCEPT_PATCH: Field = (b"accept-patch", CONTENT_TYPE.encode())
+_ACCEPT_BOTH: Field = (b"accept-patch", b"%b, %b" % (CONTENT_TYPE.encode(), ACCEPT_PATCH[1]))
 TUS_RESUMABLE: Field = (b"tus-resumable", VERSION.encode())
 _COMMON: tuple[Field, ...] = (
     TUS_RESUMABLE,
@@ -42,13 +44,17 @@ class Answer:
         return [*_COMMON, *length, *self.fields]
 
 
-def capabilities(max_size: int | None, upload_id: str) -> Answer:
-    """The answer to OPTIONS; upload_id is empty for the place where uploads are created."""
+def capabilities(max_size: int | None, max_age: int, upload_id: str) -> Answer:
+    """The answer to OPTIONS, of the other protocol, too (http.resumption).
+
+    upload_id is empty for the place where uploads are created.
+    """
     fields = [
         (b"tus-version", VERSION.encode()),
         (b"tus-extension", ",".join(EXTENSIONS).encode()),
         (b"tus-checksum-algorithm", ",".join(CHECKSUM_ALGORITHMS).encode()),
-        *((_UPLOAD_ALLOW, _ACCEPT_PATCH) if upload_id else (_COLLECTION_ALLOW,)),
+        *((UPLOAD_ALLOW, _ACCEPT_BOTH) if upload_id else (_COLLECTION_ALLOW, ACCEPT_PATCH)),
+        limit_field(max_size, max_age),
     ]
     if max_size is not None:
         fields.append((b"tus-max-size", b"%d" % max_size))
@@ -109,7 +115,7 @@ def wrong_version() -> Problem:
 
 def wrong_method(upload_id: str) -> Problem:
     """The refusal of a method that means nothing here."""
-    allow = _UPLOAD_ALLOW if upload_id else _COLLECTION_ALLOW
+    allow = UPLOAD_ALLOW if upload_id else _COLLECTION_ALLOW
     return tus_problem(405, "Resumable uploads know no such method.", allow)
 
 

@@ -41,7 +41,7 @@ async def create(
     creation = parsed(parse_creation(fields))
     checksum = parsed(parse_checksum(fields.get("upload-checksum")))
     work.require_length(creation.length)
-    session = await _session(work, creation, folder, scope)
+    session = await session_of(work, creation, folder, scope)
     if isinstance(creation.concatenation, Final):
         return await _join(work, session, scope)
     brings_bytes = has_upload(fields)
@@ -51,7 +51,7 @@ async def create(
     upload = await work.uploads.begin(session, folder.child(_BESIDE))
     try:
         if brings_bytes:
-            await work.receive(upload, receive, checksum)
+            await work.receive(upload, scope, receive, checksum)
         elif creation.length is not None:
             await upload.require_room(creation.length)
         return await _created(work, upload, scope, upload.offset if brings_bytes else None)
@@ -82,7 +82,8 @@ async def _join(work: TusWork, session: Session, scope: Scope) -> Answer:
     return created(whole.upload_id, scope.get("root_path", ""), None, None, *more)
 
 
-async def _session(work: TusWork, creation: Creation, folder: Name, scope: Scope) -> Session:
+async def session_of(work: TusWork, creation: Creation, folder: Name, scope: Scope) -> Session:
+    """What is to be written down of a new upload; raises Declined where it may not be."""
     session = Session(
         "",
         None,

@@ -4,12 +4,17 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from enum import Enum
+from typing import Self
 
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
+from fileserve.delivery.content_socket import ContentSocket
 from fileserve.http.tus import Checksum
-from fileserve.site.receiving import Underway
+from fileserve.site.change_requests import content_length_of
+from fileserve.site.receiving import SocketLender, Underway, lender_of
+from storage.digests import Buffer
 from storage.uploads import Upload
 
 _LOOK_SECONDS = 1.0
@@ -25,8 +30,40 @@ class Ending(Enum):
     MISMATCH = "not what the checksum says"
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The content of a request; lender: where it is of a length that the upload may have."""
+
+    receive: Receive
+    lender: SocketLender | None = None
+
+    @classmethod
+    def of(cls, scope: Scope, receive: Receive, room: int | None) -> Self:
+        """The content of this request; room: the most bytes that may be appended."""
+        coming = content_length_of(scope)
+        is_bounded = coming is not None and (room is None or coming <= room)
+        return cls(receive, lender_of(scope, receive) if is_bounded else None)
+
+    def lend_socket(self) -> ContentSocket | None:
+        """Where a thread may read what is to come."""
+        return None if self.lender is None else self.lender.lend_socket()
+
+    def take_back(self, lent: ContentSocket) -> None:
+        """Go on by receive() behind what was read."""
+        if self.lender is not None:
+            self.lender.take_back(lent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What is to be appended, and where what follows may be read at once."""
+
+    pieces: list[bytes]
+    lent: ContentSocket | None = None
+
+
 async def receive_into(
-    upload: Upload, receive: Receive, limit: int | None, checksum: Checksum | None
+    upload: Upload, source: Source, limit: int | None, checksum: Checksum | None
 ) -> Ending:
     """Append the content to the upload; what has come is on the disk when this returns.
 
@@ -34,21 +71,21 @@ async def receive_into(
     or not at all.  Raises StorageErrors; what had come stays.
     """
     if checksum is not None:
-        return await _receive_verified(upload, receive, limit, checksum)
+        return await _receive_verified(upload, source, limit, checksum)
     try:
-        return await _receive(upload, receive, limit)
+        return await _receive(upload, source, limit)
     finally:
         await upload.run(upload.opened.sync)
 
 
 async def _receive_verified(
-    upload: Upload, receive: Receive, limit: int | None, checksum: Checksum
+    upload: Upload, source: Source, limit: int | None, checksum: Checksum
 ) -> Ending:
     start, ending = upload.offset, Ending.GONE
     hasher = hashlib.new(checksum.algorithm, usedforsecurity=False)
     await upload.run(upload.opened.distrust_what_comes)
     try:
-        ending = await _receive(upload, receive, limit, hasher.update)
+        ending = await _receive(upload, source, limit, hasher.update)
         if ending is Ending.COMPLETE and not checksum.fits(hasher.digest()):
             ending = Ending.MISMATCH
     finally:
@@ -61,43 +98,54 @@ async def _receive_verified(
 
 async def _receive(
     upload: Upload,
-    receive: Receive,
+    source: Source,
     limit: int | None,
-    also: Callable[[bytes], None] | None = None,
+    also: Callable[[Buffer], None] | None = None,
 ) -> Ending:
     room = None if limit is None else limit - upload.offset
-    async with aclosing(_steps(upload, receive)) as steps:
+    async with aclosing(_steps(upload, source)) as steps:
         async for step in steps:
             if isinstance(step, Ending):
                 return step
             if room is not None:
-                room -= sum(map(len, step))
+                room -= sum(map(len, step.pieces))
                 if room < 0:
                     return Ending.TOO_LONG
-            await upload.append(step, also)
+            if step.lent is None:
+                await upload.append(step.pieces, also)
+            else:
+                # The request has no more than there is room for: see Source.
+                await upload.append_on(step.pieces, step.lent.fill, also)
+                room = None if limit is None else limit - upload.offset
     return Ending.COMPLETE
 
 
-async def _steps(upload: Upload, receive: Receive) -> AsyncGenerator[list[bytes] | Ending, None]:
-    """The content in lists of about 1 MiB; an Ending at last where it did not come whole."""
+async def _steps(upload: Upload, source: Source) -> AsyncGenerator[_Step | Ending, None]:
+    """The content in steps of about 1 MiB; an Ending at last where it did not come whole."""
     pieces: list[bytes] = []
     Underway.count += 1
-    receiving = asyncio.ensure_future(receive())
+    receiving = asyncio.ensure_future(source.receive())
     try:
         while True:
             message = await _next(receiving, upload)
             if message is None or message["type"] != "http.request":
-                yield pieces
+                yield _Step(pieces)
                 yield Ending.GONE if message is not None else Ending.WANTED
                 return
             pieces.append(message.get("body", b""))
             if not message.get("more_body", False):
-                yield pieces
+                yield _Step(pieces)
                 return
+            is_due = sum(map(len, pieces)) >= Underway.piece_bytes()
+            if is_due and (lent := source.lend_socket()) is not None:
+                with lent:
+                    yield _Step(pieces, lent)
+                source.take_back(lent)
+                is_due, pieces = False, []
             # While these are written the next are on their way.
-            receiving = asyncio.ensure_future(receive())
-            if sum(map(len, pieces)) >= Underway.piece_bytes():
-                yield pieces
+            receiving = asyncio.ensure_future(source.receive())
+            if is_due:
+                yield _Step(pieces)
                 pieces = []
     finally:
         Underway.count -= 1

@@ -19,7 +19,7 @@ from fileserve.site.change_requests import (
 )
 from fileserve.site.receiving import ClientGone, Declined
 from fileserve.site.tus_answers import refused, tus_problem
-from fileserve.site.tus_receiving import Ending, receive_into
+from fileserve.site.tus_receiving import Ending, Source, receive_into
 from fileserve.site.write_records import WriteRecords
 from storage.blob import Fingerprint
 from storage.errors import AlreadyExists, Changed, IsFolder, NotAFolder
@@ -54,11 +54,14 @@ class TusWork:
         assert session.target is not None, "a part is no file"
         return await self.writing.state_of(session.target)
 
-    async def receive(self, upload: Upload, receive: Receive, checksum: Checksum | None) -> None:
+    async def receive(
+        self, upload: Upload, scope: Scope, receive: Receive, checksum: Checksum | None
+    ) -> None:
         """Append the content; raises Declined and ClientGone where it did not come as it should."""
         length = upload.session.length
         limit = self.limit if length is None else length
-        match await receive_into(upload, receive, limit, checksum):
+        source = Source.of(scope, receive, None if limit is None else limit - upload.offset)
+        match await receive_into(upload, source, limit, checksum):
             case Ending.COMPLETE:
                 return
             case Ending.GONE:
@@ -80,6 +83,19 @@ class TusWork:
             detail = "Something else has the name of this upload, or of its folder, by now."
             raise Declined(tus_problem(412, detail)) from error
         return self.arrived(upload.session, arrival, scope)
+
+    async def terminate(self, upload_id: str, visit: Visit) -> None:
+        """Nobody goes on with an upload; of a complete one the file stays."""
+        found = await self.uploads.take(upload_id)
+        if isinstance(found, Session):
+            require_owner(visit, found)
+            await self.uploads.forget(found)
+            return
+        try:
+            require_owner(visit, found.session)
+            await self.uploads.remove(found)
+        finally:
+            await self.uploads.release(found)
 
     def arrived(self, session: Session, arrival: Arrival, scope: Scope) -> tuple[Field, ...]:
         """Tell the catalog of a new file; the fields that tell the client."""

@@ -49,15 +49,8 @@ class Uploads:
         self, requested: RequestedPath, scope: Scope, receive: Receive, send: Send
     ) -> None:
         """Answer a PUT; raises Declined, StorageErrors and ClientGone: then nothing has changed."""
-        name = requested.name
-        if requested.wants_folder:
-            raise Declined(problem(400, "The address of a file has no slash at its end."))
-        require_write(scope, name)
-        require_plain_content(scope)
-        length = content_length_of(scope)
-        require_size(length, self._limit)
-        current = await self.state_of(name)
-        require_state(scope, current)
+        name, length = requested.name, content_length_of(scope)
+        current = await self.replaced_by_put(requested, scope, length)
         # Where no length was told, more may come than may be stored.
         lender = None if length is None else lender_of(scope, receive)
         async with self.opened(name, length, lender) as pipe:
@@ -68,7 +61,7 @@ class Uploads:
             await pipe.flush()
             _require_digests(scope, pipe.incoming.digests())
             try:
-                arrived = await self.commit(visit_of(scope), name, pipe, _claim(scope, current))
+                arrived = await self.commit(visit_of(scope), name, pipe, claim_of(scope, current))
             except AlreadyExists as error:
                 # Somebody was faster.
                 is_guarded = field_of(scope, b"if-none-match") is not None
@@ -77,6 +70,22 @@ class Uploads:
         status = 201 if current is None else 200
         fields = (location_of(scope, name), tag_of(arrived))
         await send_json(send, status, described(scope, arrived), fields)
+
+    async def replaced_by_put(
+        self, requested: RequestedPath, scope: Scope, length: int | None
+    ) -> Fingerprint | None:
+        """The state of the file that a PUT of length bytes replaces; None: it makes a new one.
+
+        Raises Declined and StorageErrors where it may not.
+        """
+        if requested.wants_folder:
+            raise Declined(problem(400, "The address of a file has no slash at its end."))
+        require_write(scope, requested.name)
+        require_plain_content(scope)
+        require_size(length, self._limit)
+        current = await self.state_of(requested.name)
+        require_state(scope, current)
+        return current
 
     async def state_of(self, name: Name) -> Fingerprint | None:
         """The state of the file that has the name; raises where none could ever be put."""
@@ -110,7 +119,8 @@ class Uploads:
         await landing.pool.run(partial(landing.require_space, size or 0, self._keep_free_bytes))
 
 
-def _claim(scope: Scope, current: Fingerprint | None) -> Claim:
+def claim_of(scope: Scope, current: Fingerprint | None) -> Claim:
+    """What may have the name when it is given to what was put; current: who has it now."""
     if current is None:
         return NEW
     is_any = (field_of(scope, b"if-match") or b"").strip() == b"*"

@@ -192,7 +192,7 @@ def test_a_listing_makes_no_state_folder(linked: Shell, state: Path) -> None:
 @pytest.mark.parametrize("public_url", ["", "https://files.example"])
 def test_a_link_that_only_this_machine_can_open_says_so(linked: Shell, public_url: str) -> None:
     ended = linked.run("link", "c.txt", FILESERVE_PUBLIC_URL=public_url)
-    assert ("is this machine alone" in ended.err) is not bool(public_url)
+    assert ("opens on this machine only" in ended.err) is not bool(public_url)
 
 
 def test_who_made_and_ended_a_link_can_be_read_later(linked: Shell) -> None:

@@ -1,4 +1,4 @@
-// Uploads a file with tus-js-client: node tus_js_upload.mjs FILE ENDPOINT TOKEN PARALLEL
+// Uploads a file with tus-js-client: node tus_js_upload.mjs FILE ENDPOINT TOKEN PARALLEL PROTOCOL
 // At a third and at two thirds it says so, and waits for a line on its standard input.
 
 import fs from "node:fs";
@@ -7,7 +7,7 @@ import process from "node:process";
 
 const require = createRequire(`${process.cwd()}/`);
 const tus = require("tus-js-client");
-const [file, endpoint, token, parallel] = process.argv.slice(2);
+const [file, endpoint, token, parallel, protocol] = process.argv.slice(2);
 const pauses = [1 / 3, 2 / 3];
 const patience = Array.from({ length: 60 }, () => 500);
 
@@ -23,8 +23,13 @@ function waitForLine() {
   }
 }
 
-const upload = new tus.Upload(fs.createReadStream(file), {
+// By the draft it does not tell of a file on the disk which piece is the last (4.3.1).
+const isTus = protocol === "tus-v1";
+const source = isTus ? fs.createReadStream(file) : fs.readFileSync(file);
+
+const upload = new tus.Upload(source, {
   endpoint,
+  protocol,
   headers: { Authorization: `Bearer ${token}` },
   metadata: { filename: "folder/from-js.bin" },
   chunkSize: parallel === "1" ? 8 * 1024 * 1024 : Infinity,

@@ -111,3 +111,26 @@ def test_more_than_the_quota_is_refused_before_a_byte_comes(root: Path) -> None:
 
     receive(root, reserve)
     assert not (root / "new").exists()
+
+
+def test_a_staged_file_counts_once_while_it_is_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS and FUSE, which know no files without a name."""
+    monkeypatch.setattr(os, "O_TMPFILE", os.O_DIRECTORY | os.O_WRONLY)
+    monkeypatch.setattr("storage.quota._FRESH_SECONDS", 0.0)
+
+    async def run() -> None:
+        storage = LocalStorage(root)
+        writing = Writing(storage, LIMIT)
+        first, second = [await writing.receive(parse_os_path(name)) for name in ("a", "b")]
+        first.reserve(200)
+        first.write([bytes(150)])
+        second.reserve(100)
+        with pytest.raises(NoSpace):
+            second.write([bytes(101)])
+        for incoming in (first, second):
+            incoming.abort()
+        await storage.close()
+
+    asyncio.run(run())

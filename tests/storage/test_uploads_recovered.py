@@ -196,3 +196,31 @@ def test_a_kill_while_parts_are_joined_costs_nothing(tmp_path: Path, step: str) 
     run(tmp_path, steps)
     assert (tmp_path / "folder" / "a.bin").read_bytes() == b"helloworld"
     assert [path.name for path in staging(tmp_path).iterdir() if path.stat().st_size == 5] == []
+
+
+def test_nothing_is_cut_off_between_two_pieces_of_one_turn(tmp_path: Path) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
+        upload = await begun(uploads, replace(FILE, length=9), b"abc")
+        reached, cutter = (
+            threading.Event(),
+            threading.Thread(target=upload.opened.cut_back, args=[3]),
+        )
+
+        def fill(buffer: memoryview) -> int:
+            if reached.is_set():
+                return 0
+            # What a server that stops does with bytes that it has not verified.
+            cutter.start()
+            reached.set()
+            buffer[:3] = b"ghi"
+            return 3
+
+        await upload.append_on([b"def"], fill)
+        cutter.join()
+        assert upload.offset == 3
+        await upload.append([b"defghi"])
+        await uploads.publish(upload)
+        await uploads.release(upload)
+
+    run(tmp_path, steps)
+    assert (tmp_path / "folder/a.bin").read_bytes() == b"abcdefghi"

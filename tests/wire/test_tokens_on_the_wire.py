@@ -135,6 +135,16 @@ def test_content_of_a_refused_upload_is_not_waited_for(root: Path) -> None:
         assert not (root / "new.bin").exists()
 
 
+def test_who_leaves_the_login_is_no_fault_of_the_server(root: Path) -> None:
+    fields = ("Sec-Fetch-Site: same-origin", "Content-Length: 300")
+    with running_server(root, "--private") as server:
+        with connect(server) as client:
+            client.send(request("/-/login", fields, method="POST") + b"token=")
+            client.wait_until_read()
+            client.vanish()
+        assert " POST /-/login 400 " in server.output.wait_for(" /-/login ")
+
+
 def test_a_session_holds_in_every_worker_and_after_a_restart(root: Path) -> None:
     secret = token_for(root, "read")
     cookie = ""

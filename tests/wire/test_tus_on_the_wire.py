@@ -1,5 +1,8 @@
 """Resumable uploads whose clients vanish, stall, meddle and send too much, with two workers."""
 
+import base64
+import hashlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -157,3 +160,14 @@ def test_a_checksum_of_a_request_that_broke_is_none(place: Place) -> None:
         client.wait_until_read()
         client.vanish()
     assert place.offset(upload) == 0
+
+
+def test_a_large_patch_is_whole_and_what_follows_it_is_answered(place: Place) -> None:
+    content = os.urandom(12_000_017)
+    upload = place.create("large.bin", len(content))
+    verified = base64.b64encode(hashlib.sha1(content, usedforsecurity=False).digest()).decode()
+    with connect(place.server) as client:
+        head = place.patch_head(upload, 0, len(content), f"Upload-Checksum: sha1 {verified}")
+        client.send(head + content + request("/large.bin"))
+        assert client.answer().status == 204
+        assert client.answer().content == content

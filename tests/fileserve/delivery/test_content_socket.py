@@ -60,6 +60,19 @@ def test_no_more_is_read_than_the_content(
     assert content.count_read == len(b"".join(read))
 
 
+def test_what_the_loop_has_read_comes_first(pair: Pair) -> None:
+    sender, reader = pair
+    sender.sendall(b"defGET")
+    pieces = []
+    with lent(reader, 3) as content:
+        content.begin_with(b"abc")
+        for _ in range(4):
+            buffer = memoryview(bytearray(2))
+            pieces.append(bytes(buffer[: content.fill(buffer)]))
+    assert pieces == [b"ab", b"c", b"de", b"f"]
+    assert content.count_read == 3
+
+
 def test_a_client_that_has_gone_is_for_the_loop_to_see(pair: Pair) -> None:
     sender, reader = pair
     sender.sendall(b"abc")
@@ -77,7 +90,10 @@ def test_a_turn_ends_however_much_there_is(pair: Pair, monkeypatch: pytest.Monke
     sender.sendall(b"abc")
     monkeypatch.setattr(content_socket, "TURN_SECONDS", -1.0)
     with lent(reader, 3) as content:
-        assert content.fill(memoryview(bytearray(3))) == 0
+        content.begin_with(b"x")
+        buffers = [memoryview(bytearray(3)) for _ in range(2)]
+        # What nobody else can read any more comes, however late it is.
+        assert [content.fill(buffer) for buffer in buffers] == [1, 0]
     assert reader.recv(10) == b"abc"
 
 
