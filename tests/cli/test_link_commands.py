@@ -166,6 +166,9 @@ def test_a_rotated_key_signs_and_old_links_go_on_until_it_is_forgotten(
     new = linked.run("link", "c.txt").out.strip()
     opened(state, new)
     assert "is forgotten" in linked.run("link", "rotate-key", "--forget-old").out
+    told = linked.run("events").out.splitlines()[-1]
+    assert "link key new" in told
+    assert "old ones forgotten" in told
     for url in (old, new):
         with pytest.raises(AssertionError):
             opened(state, url)
