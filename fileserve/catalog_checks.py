@@ -2,15 +2,18 @@
 
 import os
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fileserve.access.tokens import is_valid
 from fileserve.deadlines import NoAnswer, answer_within
 from fileserve.findings import Finding, Status
 from fileserve.settings import SettingsError
 from fileserve.state import catalog_file, catalog_url, needs_catalog, state_folder
+from storage.catalog_records import TokenRecord
 from storage.errors import CatalogDamaged, StorageError
 from storage.mounts import Mounts
 from storage.names import printable
@@ -39,9 +42,10 @@ def catalog_findings(settings: "Settings", mounts: Mounts) -> Iterator[Finding]:
     try:
         yield answer_within(_FOLDER_SECONDS, partial(_folder_finding, folder, mounts))
         if file is None or os.path.exists(file):
-            yield answer_within(_CATALOG_SECONDS, partial(_catalog_finding, settings))
+            yield from answer_within(_CATALOG_SECONDS, partial(_findings_inside, settings))
         else:
             yield Finding(Status.OK, "catalog", "none yet: made when something needs it")
+            yield from _token_findings(settings, ())
         if file is not None and (broken := sorted(file.parent.glob(file.name + "*.broken-*[0-9]"))):
             yield _broken_finding(broken)
     except NoAnswer:
@@ -71,24 +75,39 @@ def _folder_finding(folder: Path, mounts: Mounts) -> Finding:
     return Finding(Status.OK, "state", shown)
 
 
-def _catalog_finding(settings: "Settings") -> Finding:
+def _findings_inside(settings: "Settings") -> Sequence[Finding]:
     from storage.catalog import Catalog  # noqa: PLC0415 - SQLAlchemy, 0.2 s
 
     try:
         with Catalog.as_it_is(catalog_url(settings)) as catalog:
             version = catalog.version()
             if version == 0:
-                return Finding(Status.OK, "catalog", "empty: filled when something needs it")
+                empty = Finding(Status.OK, "catalog", "empty: filled when something needs it")
+                return (empty, *_token_findings(settings, ()))
             catalog.refuse_newer()
             catalog.check()
-            known = f"{catalog.count_digests():,} checksums, {len(catalog.tokens()):,} tokens"
+            tokens = catalog.tokens()
+            known = f"{catalog.count_digests():,} checksums, {len(tokens):,} tokens"
             sentence = f"version {version}: {known}, {len(catalog.links()):,} links"
     except CatalogDamaged as error:
-        return Finding(Status.FAIL, "catalog", f"broken: {error}", _RESTART_ADVICE)
+        return (Finding(Status.FAIL, "catalog", f"broken: {error}", _RESTART_ADVICE),)
     except StorageError as error:
         advice = "serving goes on without checksums, counts and new tokens"
-        return Finding(Status.FAIL, "catalog", str(error), advice)
-    return Finding(Status.OK, "catalog", sentence)
+        return (Finding(Status.FAIL, "catalog", str(error), advice),)
+    return (Finding(Status.OK, "catalog", sentence), *_token_findings(settings, tokens))
+
+
+def _token_findings(settings: "Settings", tokens: Sequence[TokenRecord]) -> Iterator[Finding]:
+    """Whether anybody has the right that the server asks for."""
+    valid = [token for token in tokens if is_valid(token, time.time())]
+    if settings.writable and all(token.scope == "read" for token in valid):
+        sentence = "no token may write, so nobody can upload"
+        advice = "make one: fileserve token create NAME --scope write"
+        yield Finding(Status.WARN, "tokens", sentence, advice)
+    elif settings.private and not valid:
+        sentence = "there is none that holds, so only links open anything"
+        advice = "make one: fileserve token create NAME"
+        yield Finding(Status.WARN, "tokens", sentence, advice)
 
 
 def _broken_finding(broken: list[Path]) -> Finding:

@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -188,3 +189,35 @@ def test_a_state_folder_is_made_for_its_owner_only(shell: Shell, state: Path) ->
     assert state.stat().st_mode & 0o777 == 0o700
     for each in state.iterdir():
         assert each.stat().st_mode & 0o777 == 0o600, each
+
+
+# What is asked for, the tokens there are, and what the doctor says of them.
+ACCESS = [
+    # setting    tokens                               said                 id
+    ("",         [],                                  [],                  "public"),
+    ("PRIVATE",  [],                                  ["none that holds"], "private"),
+    ("PRIVATE",  [("read", "30d")],                   [],                  "private-read"),
+    ("PRIVATE",  [("read", "1s")],                    ["none that holds"], "private-expired"),
+    ("WRITABLE", [],                                  ["may write"],       "writable"),
+    ("WRITABLE", [("read", "30d")],                   ["may write"],       "writable-read"),
+    ("WRITABLE", [("read", "30d"), ("write", "30d")], [],                  "writable-write"),
+    ("WRITABLE", [("admin", "30d")],                  [],                  "writable-admin"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("setting", "tokens", "said"), [row[:3] for row in ACCESS], ids=[row[3] for row in ACCESS]
+)
+def test_the_doctor_warns_where_nobody_has_the_right_that_is_asked_for(
+    shell: Shell, setting: str, tokens: list[tuple[str, str]], said: list[str]
+) -> None:
+    for number, (scope, expires) in enumerate(tokens):
+        words = ("token", "create", f"t{number}", "--scope", scope, "--expires", expires)
+        assert shell.run(*words).code == 0
+    if any(expires == "1s" for _, expires in tokens):
+        time.sleep(2)
+    ended = shell.run("doctor", **{f"FILESERVE_{setting}": "1"} if setting else {})
+    warnings = re.findall(r"^warn +tokens +(.+)$", ended.out, re.MULTILINE)
+    assert ended.code == 0
+    assert len(warnings) == len(said)
+    assert all(words in warning for words, warning in zip(said, warnings, strict=True))
