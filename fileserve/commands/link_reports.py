@@ -70,7 +70,7 @@ def made_line(made: Made) -> str:
         console.note("put the server's address before it; FILESERVE_PUBLIC_URL would do that")
     elif (host := urlsplit(made.base_url).hostname) in _THIS_MACHINE:
         console.note(
-            f"{host} is this machine alone; FILESERVE_PUBLIC_URL tells the address for others"
+            f"{host} opens on this machine only; set FILESERVE_PUBLIC_URL to the address for others"
         )
     return made.url
 

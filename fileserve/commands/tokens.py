@@ -26,12 +26,14 @@ app = typer.Typer(no_args_is_help=True, help="Make, list and revoke tokens.")
 
 # fmt: off
 TokenName = Annotated[str, typer.Argument(metavar="NAME", help="Who or what will use it.")]
+KnownName = Annotated[str, typer.Argument(
+    metavar="NAME", help="As 'fileserve token list' shows it.")]
 ScopeOption = Annotated[Literal["read", "write", "admin"], typer.Option(
     "--scope", help="What its holder may; each scope includes the ones before.")]
 PathOption = Annotated[str, typer.Option(
     "--path", metavar="PATH", help="Only at and below this path.")]
 Expires = Annotated[str, typer.Option(
-    "--expires", metavar="SPAN", help="Until then: 30d, 12h, 2w; or 'never'.")]
+    "--expires", metavar="TIME", help="Ends after 30d, 12h, 2w; or 'never'.")]
 # fmt: on
 
 
@@ -83,7 +85,7 @@ def list_tokens(*, as_json: AsJson = False, root: RootOption = None) -> None:
 
 
 @app.command()
-def revoke(*, name: TokenName, root: RootOption = None) -> None:
+def revoke(*, name: KnownName, root: RootOption = None) -> None:
     """End a token for good, and the sessions begun with it."""
     from fileserve.commands.catalogs import opened_catalog  # noqa: PLC0415
 

@@ -26,7 +26,7 @@ from fileserve.site.resumption_answers import (
     inconsistent_length,
     offset_field,
 )
-from fileserve.site.tus_receiving import Ending, receive_into
+from fileserve.site.tus_receiving import Ending, Source, receive_into
 from fileserve.site.tus_work import TusWork
 from storage.atomic import Existing
 from storage.errors import AlreadyExists, Changed, IsFolder, NotAFolder
@@ -85,7 +85,9 @@ async def _receive(work: TusWork, upload: Upload, request: Request, length: int 
     sha256 = digest_told(request.scope, b"content-digest")
     checksum = None if sha256 is None else Checksum("sha256", sha256)
     limit = work.limit if length is None else length
-    match await receive_into(upload, request.receive, limit, checksum):
+    room = None if limit is None else limit - upload.offset
+    source = Source.of(request.scope, request.receive, room)
+    match await receive_into(upload, source, limit, checksum):
         case Ending.COMPLETE:
             return
         case Ending.GONE:

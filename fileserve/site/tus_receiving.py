@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
+from typing import Self
 
-from starlette.types import Message, Receive
+from starlette.types import Message, Receive, Scope
 
 from fileserve.delivery.content_socket import ContentSocket
 from fileserve.http.tus import Checksum
-from fileserve.site.receiving import SocketLender, Underway
+from fileserve.site.change_requests import content_length_of
+from fileserve.site.receiving import SocketLender, Underway, lender_of
 from storage.digests import Buffer
 from storage.uploads import Upload
 
@@ -34,6 +36,13 @@ class Source:
 
     receive: Receive
     lender: SocketLender | None = None
+
+    @classmethod
+    def of(cls, scope: Scope, receive: Receive, room: int | None) -> Self:
+        """The content of this request; room: the most bytes that may be appended."""
+        coming = content_length_of(scope)
+        is_bounded = coming is not None and (room is None or coming <= room)
+        return cls(receive, lender_of(scope, receive) if is_bounded else None)
 
     def lend_socket(self) -> ContentSocket | None:
         """Where a thread may read what is to come."""

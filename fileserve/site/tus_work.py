@@ -17,7 +17,7 @@ from fileserve.site.change_requests import (
     require_size,
     tag_of,
 )
-from fileserve.site.receiving import ClientGone, Declined, lender_of
+from fileserve.site.receiving import ClientGone, Declined
 from fileserve.site.tus_answers import refused, tus_problem
 from fileserve.site.tus_receiving import Ending, Source, receive_into
 from fileserve.site.write_records import WriteRecords
@@ -60,9 +60,7 @@ class TusWork:
         """Append the content; raises Declined and ClientGone where it did not come as it should."""
         length = upload.session.length
         limit = self.limit if length is None else length
-        coming = content_length_of(scope)
-        is_bounded = coming is not None and (limit is None or upload.offset + coming <= limit)
-        source = Source(receive, lender_of(scope, receive) if is_bounded else None)
+        source = Source.of(scope, receive, None if limit is None else limit - upload.offset)
         match await receive_into(upload, source, limit, checksum):
             case Ending.COMPLETE:
                 return

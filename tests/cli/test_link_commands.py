@@ -166,6 +166,9 @@ def test_a_rotated_key_signs_and_old_links_go_on_until_it_is_forgotten(
     new = linked.run("link", "c.txt").out.strip()
     opened(state, new)
     assert "is forgotten" in linked.run("link", "rotate-key", "--forget-old").out
+    told = linked.run("events").out.splitlines()[-1]
+    assert "link key new" in told
+    assert "old ones forgotten" in told
     for url in (old, new):
         with pytest.raises(AssertionError):
             opened(state, url)
@@ -189,7 +192,7 @@ def test_a_listing_makes_no_state_folder(linked: Shell, state: Path) -> None:
 @pytest.mark.parametrize("public_url", ["", "https://files.example"])
 def test_a_link_that_only_this_machine_can_open_says_so(linked: Shell, public_url: str) -> None:
     ended = linked.run("link", "c.txt", FILESERVE_PUBLIC_URL=public_url)
-    assert ("is this machine alone" in ended.err) is not bool(public_url)
+    assert ("opens on this machine only" in ended.err) is not bool(public_url)
 
 
 def test_who_made_and_ended_a_link_can_be_read_later(linked: Shell) -> None:

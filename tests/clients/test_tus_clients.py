@@ -10,6 +10,8 @@ import pytest
 
 from tests.clients.programs import IS_BIG, PATIENCE_SECONDS, finish, not_tested, require
 from tests.clients.restarted import Restarted, restarted
+from tests.known_tokens import token_for
+from tests.running_server import running_server
 
 HERE = Path(__file__).parent
 SIZE = (1 << 30) if IS_BIG else (48 << 20) + 4711
@@ -102,3 +104,23 @@ def test_tuspy_goes_on_after_two_kills(tmp_path: Path, source: tuple[Path, str])
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def test_the_curl_lines_of_the_documentation_upload_a_file(tmp_path: Path) -> None:
+    require("curl")
+    text = (HERE.parents[1] / "docs" / "resumable-uploads.md").read_text()
+    create, append = text.partition("```sh\n")[2].partition("```")[0].split("curl ")[1:]
+    root = tmp_path / "root"
+    (root / "films").mkdir(parents=True)
+    secret = token_for(root)
+    with running_server(root, "--writable") as server:
+
+        def answer(line: str) -> str:
+            told = line.replace("http://HOST:8000/", server.url).replace("fs_...", secret)
+            return finish(["bash", "-c", f"curl -s {told}"]).stdout
+
+        created = answer(create)
+        assert "201 Created" in created
+        upload_id = created.partition("/-/uploads/")[2].split()[0]
+        assert "204 No Content" in answer(append.replace("uploads/ID", f"uploads/{upload_id}"))
+    assert (root / "films" / "a.txt").read_text() == "hello world"

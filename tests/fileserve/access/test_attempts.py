@@ -36,3 +36,14 @@ def test_no_more_than_4096_clients_are_remembered() -> None:
     for number in range(10_000):
         attempts.note_failure(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 0.0)
     assert len(attempts._records) == 4096
+
+
+def test_who_goes_on_is_not_forgotten_for_who_stopped() -> None:
+    attempts = Attempts()
+    for _ in range(20):
+        attempts.note_failure("192.0.2.7", 0.0)
+    for number in range(4095):
+        attempts.note_failure(f"10.0.{number >> 8}.{number & 255}", 0.0)
+    assert attempts.note_failure("192.0.2.7", 0.0) == 900
+    attempts.note_failure("192.0.2.8", 0.0)
+    assert attempts.note_failure("192.0.2.7", 0.0) == 900

@@ -74,6 +74,26 @@ def test_what_one_process_sent_is_complete_for_the_other(tmp_path: Path) -> None
     with_processes(tmp_path, 2, use)
 
 
+def test_a_file_of_a_folder_that_was_had_is_a_new_delivery(tmp_path: Path) -> None:
+    link = replace(FOLDER, downloads=2)
+
+    async def use(processes: list[Deliveries]) -> None:
+        (here,) = processes
+
+        async def has_all_of(target: bytes) -> bool:
+            is_let_in = await here.claim(link, b"me", target, WHOLE, NOW)
+            here.note_sent(link, b"me", target, 1000, 1000, NOW)
+            return is_let_in
+
+        assert [await has_all_of(target) for target in (b"/a", b"/b")] == [True, True]
+        # Once more begins the second one, to which the other file belongs as well.
+        assert [await has_all_of(target) for target in (b"/a", b"/b")] == [True, True]
+        assert not await has_all_of(b"/a")
+
+    with_processes(tmp_path, 1, use)
+    assert counted(tmp_path, link) == 2
+
+
 def test_a_delivery_goes_on_while_requests_come_within_a_day(tmp_path: Path) -> None:
     link = replace(FILE, downloads=1)
 

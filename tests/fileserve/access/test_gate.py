@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from fileserve.access.asking import Asked
+from fileserve.access.gate import Gate
+from fileserve.access.tokens import hash_of, new_secret
+from fileserve.settings import Settings
 from tests.asked_sites import ask, site_for
-from tests.known_tokens import let_in
+from tests.known_tokens import Known, let_in
 
 PUBLIC: dict[str, object] = {}
 PRIVATE: dict[str, object] = {"private": True}
@@ -44,3 +48,22 @@ def test_the_gate_judges_by_right_and_place(root: Path, row: Row) -> None:
     secrets = {"wrong": "fs_" + "A" * 43, "read": let_in(site, "read", b"a")}
     fields = {} if token is None else {"authorization": f"Bearer {secrets[token]}"}
     assert ask(site, method, target, **fields).status_code == status
+
+
+def test_the_use_of_a_token_is_told_once_in_a_while(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    secret = new_secret()
+    known = Known("bob", hash_of(secret.encode()), "read")
+    gate = Gate(
+        Settings(root=root, private=True),
+        lambda: {known.secret_hash: known},
+        lambda: b"",
+        lambda name, now: told.append((name, now)),
+    )
+    asked = Asked("GET", b"/", [(b"authorization", f"Bearer {secret}".encode())], "::1", "http")
+    for second in (1_000, 1_001, 1_059, 1_060):
+        monkeypatch.setattr("fileserve.access.gate.time.time", lambda now=second: now)
+        assert gate.may_read_at_once(asked)
+    assert told == [("bob", 1_000), ("bob", 1_060)]

@@ -88,6 +88,7 @@ function add(files) {
     uploads.add(upload);
     if (rows.size < MAX_WAITING_ROWS) show(upload);
   }
+  tellUnfinished();
   say(files.length ? `${counted(files.length, "file")} to upload` : "There is no file in it.");
   schedule();
 }
