@@ -1,4 +1,4 @@
-"""tus-js-client and tuspy, unmodified, finish their uploads across two kills of the server."""
+"""tus-js-client and tuspy, unmodified, finish their uploads across kills of the server."""
 
 import hashlib
 import os
@@ -76,7 +76,7 @@ def upload_across_kills(place: Restarted, command: list[str], folder: Path) -> N
     [("1", "tus-v1"), ("3", "tus-v1"), ("1", "ietf-draft-05")],
     ids=["pieces", "parts-joined", "by-the-draft-of-the-ietf"],
 )
-def test_tus_js_client_goes_on_after_two_kills(
+def test_tus_js_client_goes_on_after_kills(
     tmp_path: Path, node_folder: Path, source: tuple[Path, str], parallel: str, protocol: str
 ) -> None:
     path, sha256 = source
@@ -85,7 +85,7 @@ def test_tus_js_client_goes_on_after_two_kills(
         endpoint = place.url + "-/uploads/"
         command = ["node", script, str(path), endpoint, place.secret, parallel, protocol]
         upload_across_kills(place, command, node_folder)
-        assert place.kills == 2
+        assert place.kills >= 2
         assert sha256_of(place.root / "folder" / "from-js.bin") == sha256
         assert place.staged_bytes() == []
 

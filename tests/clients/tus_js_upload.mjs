@@ -1,5 +1,6 @@
 // Uploads a file with tus-js-client: node tus_js_upload.mjs FILE ENDPOINT TOKEN PARALLEL PROTOCOL
-// At a third and at two thirds it says so, and waits for a line on its standard input.
+// At a third, at two thirds, and before parts are joined, it says so, and waits for a line on its
+// standard input.
 
 import fs from "node:fs";
 import { createRequire } from "node:module";
@@ -23,6 +24,14 @@ function waitForLine() {
   }
 }
 
+function pause(words) {
+  fs.writeSync(1, `at ${words}\n`);
+  waitForLine();
+}
+
+let hasJoined = false;
+let triesToJoin = patience.length;
+
 // By the draft it does not tell of a file on the disk which piece is the last (4.3.1).
 const isTus = protocol === "tus-v1";
 const source = isTus ? fs.createReadStream(file) : fs.readFileSync(file);
@@ -38,13 +47,20 @@ const upload = new tus.Upload(source, {
   onProgress(sent, total) {
     if (pauses.length && sent >= pauses[0] * total && sent < total) {
       pauses.shift();
-      fs.writeSync(1, `at ${sent} of ${total}\n`);
-      waitForLine();
+      pause(`${sent} of ${total}`);
+    }
+  },
+  onBeforeRequest(request) {
+    if (!hasJoined && request.getHeader("Upload-Concat")?.startsWith("final")) {
+      hasJoined = true;
+      pause("the end of all parts");
     }
   },
   onError(error) {
     console.error(String(error));
-    process.exit(1);
+    // It tries every request again but the one that joins parts; that is for who uses it.
+    if (!hasJoined || triesToJoin-- === 0) process.exit(1);
+    setTimeout(() => upload.start(), patience[0]);
   },
   onSuccess() {
     fs.writeSync(1, "done\n");
