@@ -1,6 +1,5 @@
 """A file that is not in the page cache arrives as whole as any other."""
 
-import errno
 import os
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from tests.clients.access_log import errors_in
 from tests.clients.programs import finish, not_tested, require
 from tests.clients.samples import MIB, sha256_of, write_random
+from tests.page_cache import evict
 from tests.running_server import running_server
 
 SIZE = 64 * MIB
@@ -46,23 +46,9 @@ def test_a_range_in_the_cold_half_of_a_file_arrives_whole(tmp_path: Path) -> Non
 
 
 def _evict(path: Path, start: int = 0) -> None:
-    """Drops a file's pages from start on out of the page cache; start begins a page."""
     descriptor = os.open(path, os.O_RDWR)
     try:
-        os.fsync(descriptor)  # only clean pages go
-        os.posix_fadvise(descriptor, start, 0, os.POSIX_FADV_DONTNEED)
-        if _is_resident(descriptor, start):
+        if not evict(descriptor, start):
             not_tested("the file system of the temporary folder keeps its pages (tmpfs?)")
     finally:
         os.close(descriptor)
-
-
-def _is_resident(descriptor: int, offset: int) -> bool:
-    try:
-        return os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT) == 1
-    except OSError as error:
-        if error.errno == errno.EAGAIN:
-            return False
-        if error.errno == errno.EOPNOTSUPP:  # tmpfs, which is its own cache
-            return True
-        raise

@@ -10,10 +10,19 @@ import pytest
 
 from storage.pagecache import PROBE_EVERY_BYTES, Residency, is_resident, warm
 from tests.frozen_mount import frozen_mount
+from tests.page_cache import evict
 
 SUB = PROBE_EVERY_BYTES
 FILE_BYTES = 8 * SUB
 MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def cold_file(file: int) -> int:
+    """The same file, not in memory; skips the test where the file system is memory."""
+    if not evict(file):
+        pytest.skip("this file system gives no cold files: cold windows are NOT TESTED")
+    return file
 
 
 @pytest.fixture
@@ -25,16 +34,6 @@ def file(tmp_path: Path) -> Iterator[int]:
     os.fsync(descriptor)
     yield descriptor
     os.close(descriptor)
-
-
-def evict(descriptor: int) -> None:
-    """Throw the file out of the page cache, and skip the test where that cannot be done."""
-    # No readahead: it would fetch more than is read, and what is in flight cannot be thrown out.
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    # In the midst of a window: the look itself has its page read in.
-    if is_resident(descriptor, SUB // 2, 1) is not Residency.COLD:
-        pytest.skip("this file system gives no cold files: cold windows are NOT TESTED")
 
 
 WINDOWS = [
@@ -58,19 +57,17 @@ def test_a_file_just_read_is_hot(file: int, offset: int, length: int) -> None:
     assert is_resident(file, offset, length) is Residency.HOT
 
 
-def test_an_evicted_file_is_cold_and_warming_makes_it_hot(file: int) -> None:
-    evict(file)
-    assert is_resident(file, 0, FILE_BYTES) is Residency.COLD
-    asyncio.run(warm(file, 0, FILE_BYTES))
-    assert is_resident(file, 0, FILE_BYTES) is Residency.HOT
+def test_an_evicted_file_is_cold_and_warming_makes_it_hot(cold_file: int) -> None:
+    assert is_resident(cold_file, 0, FILE_BYTES) is Residency.COLD
+    asyncio.run(warm(cold_file, 0, FILE_BYTES))
+    assert is_resident(cold_file, 0, FILE_BYTES) is Residency.HOT
 
 
 @pytest.mark.parametrize("cold", [0, 1, 3, 6, 7])
-def test_one_cold_sub_window_makes_the_window_cold(file: int, cold: int) -> None:
-    evict(file)
+def test_one_cold_sub_window_makes_the_window_cold(cold_file: int, cold: int) -> None:
     for part in set(range(8)) - {cold}:
-        os.pread(file, SUB, part * SUB)
-    assert is_resident(file, 0, FILE_BYTES) is Residency.COLD
+        os.pread(cold_file, SUB, part * SUB)
+    assert is_resident(cold_file, 0, FILE_BYTES) is Residency.COLD
 
 
 def test_warming_past_the_end_stops_there(file: int) -> None:
