@@ -22,7 +22,8 @@ from starlette.types import Message
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from fileserve.operations import logs
-from fileserve.operations.logs import escaped, log_access, log_directly, logging_through_thread
+from fileserve.operations.access_line import escaped
+from fileserve.operations.logs import log_access, log_directly, logging_through_thread
 from fileserve.operations.transfers import Transfer, TransferRegistry
 
 START: Message = {"type": "http.response.start", "status": 206, "headers": []}
