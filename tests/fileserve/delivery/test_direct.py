@@ -12,9 +12,9 @@ import uvloop
 
 from fileserve.delivery.body import OpenFile, Slice, body_of
 from fileserve.delivery.direct import DirectExchange
+from fileserve.delivery.file_pump import WINDOW_BYTES
 from fileserve.delivery.plan import Plan
 from fileserve.delivery.response_head import Persistence
-from fileserve.delivery.socket_writer import WINDOW_BYTES
 from fileserve.delivery.time_limits import Limits
 from tests.fileserve.delivery.short_way import (
     AtOnce,
