@@ -1,0 +1,27 @@
+"""What holds for all tests of the HTTP side within one process."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from fileserve.access import deliveries
+from fileserve.operations import catalog_desk, logs
+from storage import catalog_engine
+
+# Longer than a machine stands still, and its disk.
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient() -> Iterator[None]:
+    """What the service does when the machine is slow is tested where it is asked for, alone.
+
+    After its time it serves on without the catalog, counts nothing, and gives up log lines.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliveries, "_ASK_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(catalog_desk, "_START_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(catalog_desk, "_CLOSE_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(catalog_engine, "_BUSY_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(logs, "_CLOSING_SECONDS", PATIENCE_SECONDS)
+        yield
