@@ -1,13 +1,36 @@
-"""What tests of the site start with, unless they make it themselves."""
+"""What holds for all tests of the HTTP side within one process, and what they start with."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fileserve.access import deliveries
+from fileserve.operations import catalog_desk, logs
+from storage import catalog_engine
+
+# Longer than a machine stands still, and its disk.
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patient() -> Iterator[None]:
+    """What the service does when the machine is slow is tested where it is asked for, alone.
+
+    After its time it serves on without the catalog, counts nothing, and gives up log lines.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deliveries, "_ASK_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(catalog_desk, "_START_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(catalog_desk, "_CLOSE_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(catalog_engine, "_BUSY_SECONDS", PATIENCE_SECONDS)
+        patch.setattr(logs, "_CLOSING_SECONDS", PATIENCE_SECONDS)
+        yield
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder to be served, with nothing in it."""
+    """A folder to be served, with nothing in it, where a test does not make one itself."""
     folder = tmp_path / "root"
     folder.mkdir()
     return folder
