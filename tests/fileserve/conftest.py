@@ -34,3 +34,11 @@ def root(tmp_path: Path) -> Path:
     folder = tmp_path / "root"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A file that somebody may still write to."""
+    path = tmp_path / "build.log"
+    path.write_bytes(b"one\ntwo\n")
+    return path
