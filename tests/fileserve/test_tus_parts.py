@@ -2,15 +2,7 @@
 
 from pathlib import Path
 
-from tus_client import (
-    UPLOADS,
-    TusClient,
-    joined,
-    metadata_of,
-    parts_of,
-    run_with_client,
-    staged,
-)
+from tus_client import UPLOADS, TusClient, joined, metadata_of, parts_of, run_with_client, staged
 
 
 def test_parts_become_one_file(root: Path) -> None:
