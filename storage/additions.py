@@ -19,9 +19,10 @@ from storage.digests import Buffer, Digests
 from storage.errors import StorageError, explained
 from storage.library import make_folders, opened_folder, refuse_taken, remove_empty_folders
 from storage.names import Name, printable
+from storage.renaming import NO_LINKS
 
 # Another file system or bind mount, one that knows no hard links, fs.protected_hardlinks.
-_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
+_NO_LINK = NO_LINKS | {errno.EXDEV}
 _SOURCE_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 

@@ -15,22 +15,20 @@ LINK and RENAME when a file is replaced.  is_leftover recognizes it.
 """
 
 import contextlib
-import ctypes
 import errno
 import os
 import re
 import secrets
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from storage.copying import UNSUPPORTED, copied_pieces, read_pieces, write_all
 from storage.digests import Buffer, Digester, Digests
+from storage.renaming import rename_to_new
 
 _LEFTOVER = re.compile(rb"\.fileserve-[0-9a-f]{16}\.part")
 NEW_FILE_MODE = 0o666  # the umask decides, as for every file the admin makes
-_RENAME_NOREPLACE = 1  # linux/fs.h
 # EISDIR and ENOENT: open(2) on O_TMPFILE where the kernel or file system does not know it.
 NO_TMPFILE = frozenset((errno.EOPNOTSUPP, errno.EINVAL, errno.EISDIR, errno.ENOENT))
 
@@ -229,48 +227,12 @@ def link_descriptor(fd: int, folder_fd: int, segment: bytes) -> None:
 
 def rename_entry(source_folder_fd: int, source_segment: bytes, target: Target) -> None:
     """Move an entry within one file system, not yet durably; raises as rename does."""
-    if target.existing is Existing.REPLACE:
-        os.rename(
-            source_segment,
-            target.segment,
-            src_dir_fd=source_folder_fd,
-            dst_dir_fd=target.folder_fd,
-        )
+    if target.existing is Existing.REFUSE:
+        rename_to_new(source_folder_fd, source_segment, target.folder_fd, target.segment)
         return
-    try:
-        _rename_no_replace(source_folder_fd, source_segment, target)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS):
-            raise
-        _rename_without_flags(source_folder_fd, source_segment, target)
-
-
-def _rename_no_replace(source_folder_fd: int, source_segment: bytes, target: Target) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "renameat2"):
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    failed = libc.renameat2(
-        ctypes.c_int(source_folder_fd),
-        ctypes.c_char_p(source_segment),
-        ctypes.c_int(target.folder_fd),
-        ctypes.c_char_p(target.segment),
-        ctypes.c_uint(_RENAME_NOREPLACE),
+    os.rename(
+        source_segment, target.segment, src_dir_fd=source_folder_fd, dst_dir_fd=target.folder_fd
     )
-    if failed:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), target.segment)
-
-
-def _rename_without_flags(source_folder_fd: int, source_segment: bytes, target: Target) -> None:
-    """As above on file systems that know no RENAME_NOREPLACE (some FUSE, NFS)."""
-    folders = {"src_dir_fd": source_folder_fd, "dst_dir_fd": target.folder_fd}
-    found = os.stat(source_segment, dir_fd=source_folder_fd, follow_symlinks=False)
-    if stat.S_ISDIR(found.st_mode):
-        # rename(2): a folder takes the place of nothing but an empty folder.
-        os.rename(source_segment, target.segment, **folders)
-        return
-    os.link(source_segment, target.segment, **folders, follow_symlinks=False)
-    os.unlink(source_segment, dir_fd=source_folder_fd)
 
 
 def _copy_times(source_fd: int, fd: int) -> None:

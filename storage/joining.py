@@ -7,8 +7,9 @@ from functools import partial
 
 from storage.errors import NotFound, StorageError
 from storage.incoming import Arrival
+from storage.upload_growing import Upload
 from storage.upload_sessions import Kind, Session
-from storage.uploads import ResumableUploads, Upload
+from storage.uploads import ResumableUploads
 
 
 class NotWhole(StorageError):  # noqa: N818 - named as those in storage.errors

@@ -6,15 +6,13 @@ nobody holds was left behind by a kill, and sweep removes it.  Everything here b
 """
 
 import contextlib
-import errno
-import fcntl
 import os
 import re
 import secrets
 import time
 from collections.abc import Iterator
-from enum import Enum
 
+from storage.locks import Lock, try_lock, wait_for_lock
 from storage.names import STAGING_SEGMENT
 from storage.plain_walk import remove_tree
 
@@ -24,8 +22,6 @@ _LOCK_SEGMENT = b"lock"
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-# How file systems say that they know no locks; EBADF: NFS wants the file open for writing.
-_NO_LOCKS = frozenset((errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL, errno.EBADF))
 # Where nothing tells whether a writer lives, one that has written for a day is believed dead.
 _OLD_SECONDS = 86_400
 
@@ -80,7 +76,7 @@ def hold(fd: int) -> bool:
 
     True also where the file system knows no locks.
     """
-    return _try_lock(fd) is not _Lock.ANOTHERS
+    return try_lock(fd) is not Lock.ANOTHERS
 
 
 @contextlib.contextmanager
@@ -88,11 +84,7 @@ def locked(staging_fd: int) -> Iterator[None]:
     """One writer at a time, of all processes: between judging what has a name and replacing it."""
     fd = os.open(_LOCK_SEGMENT, _FILE_FLAGS, 0o600, dir_fd=staging_fd)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
+        wait_for_lock(fd)
         yield
     finally:
         os.close(fd)
@@ -131,30 +123,10 @@ def _remove_if_left(staging_fd: int, segment: bytes) -> bool:
 
 def is_left(fd: int) -> bool:
     """Whether the writer of an open file is dead; the file is locked then, until it is closed."""
-    match _try_lock(fd):
-        case _Lock.OURS:
+    match try_lock(fd):
+        case Lock.OURS:
             return True
-        case _Lock.ANOTHERS:
+        case Lock.ANOTHERS:
             return False
-        case _Lock.UNKNOWN:
+        case Lock.UNKNOWN:
             return os.fstat(fd).st_mtime < time.time() - _OLD_SECONDS
-
-
-class _Lock(Enum):
-    """Whose the lock on a file is; UNKNOWN where the file system knows none."""
-
-    OURS = "ours"
-    ANOTHERS = "another's"
-    UNKNOWN = "unknown"
-
-
-def _try_lock(fd: int) -> _Lock:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return _Lock.ANOTHERS
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return _Lock.UNKNOWN
-    return _Lock.OURS

@@ -1,4 +1,4 @@
-"""Uploads that go on after whatever came between: begun, found again, joined, published, swept.
+"""Uploads that go on after whatever came between: begun, found again, published, swept.
 
 Their files lie in the staging folder of the mount on which the target will be; every call on them
 is made in the threads in which that mount is written to.
@@ -7,21 +7,17 @@ is made in the threads in which that mount is written to.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
-from storage.copying import Fill, filled_pieces
-from storage.digests import Buffer
 from storage.errors import Busy, NoSpace, NotFound, StorageError, Unavailable
 from storage.incoming import Arrival
-from storage.landing import Claim, Landing, require_space
+from storage.landing import Claim, Landing
 from storage.names import Name
-from storage.quota import Quota
 from storage.upload_bytes import OpenUpload, UploadDigest
+from storage.upload_growing import Upload, run_on_mount
 from storage.upload_sessions import (
     Session,
     State,
@@ -35,99 +31,12 @@ from storage.upload_sessions import (
 from storage.upload_sweeping import sweep_uploads
 from storage.writing import Writing
 
-T = TypeVar("T")
 _PART_NAME = Name((b"part",))
 # What is remembered of uploads that are under way, so that their end need not read them again.
 _MAX_DIGESTS = 1_000
 # A writer looks each second whether it is to let go.
 _PATIENCE_SECONDS = 5.0
 _PAUSE_SECONDS = 0.05
-
-
-class Upload:
-    """An upload that takes bytes; ResumableUploads.release() lets the next one in.
-
-    Its calls run in the threads of its mount and raise StorageErrors.
-    """
-
-    def __init__(
-        self, landing: Landing, opened: OpenUpload, keep_free_bytes: int, quota: Quota | None
-    ) -> None:
-        self.landing = landing
-        self.opened = opened
-        self._keep_free_bytes = keep_free_bytes
-        self._quota = quota
-
-    @property
-    def session(self) -> Session:
-        """What is written down of it."""
-        return self.opened.session
-
-    @property
-    def offset(self) -> int:
-        """How many bytes there are."""
-        return self.opened.offset
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all bytes are there."""
-        return self.opened.is_whole
-
-    async def append(
-        self, buffers: Sequence[Buffer], also: Callable[[Buffer], None] | None = None
-    ) -> None:
-        """Write bytes behind those that are there, and show them to `also`; raises NoSpace."""
-        await self.run(partial(self._append, buffers, also))
-
-    async def append_on(
-        self, buffers: Sequence[Buffer], fill: Fill, also: Callable[[Buffer], None] | None = None
-    ) -> None:
-        """Do the same, and go on with all that fill brings."""
-        await self.run(partial(self._append_on, buffers, fill, also))
-
-    async def take_room(self, size: int) -> None:
-        """Let size more bytes count before they are there; raises NoSpace."""
-        await self.run(partial(self._take_room, size))
-
-    async def require_room(self, size: int) -> None:
-        """Raise NoSpace unless there is room for size more bytes."""
-        await self.run(partial(self._require_room, size))
-
-    async def run(self, call: Callable[[], T]) -> T:
-        """What a call on the bytes returns."""
-        return await _run(self.landing, call)
-
-    def _append(self, buffers: Sequence[Buffer], also: Callable[[Buffer], None] | None) -> None:
-        self._take_room(sum(map(len, buffers)))
-        self.opened.append(buffers)
-        if also is not None:
-            for buffer in buffers:
-                also(buffer)
-
-    def _append_on(
-        self, buffers: Sequence[Buffer], fill: Fill, also: Callable[[Buffer], None] | None
-    ) -> None:
-        # Whoever cuts off what was not verified must not do so between two pieces.
-        with self.opened.held():
-            self._append(buffers, also)
-            for piece in filled_pieces(fill):
-                self._append((piece,), also)
-
-    def _take_room(self, size: int) -> None:
-        self._require_disk(size)
-        if self._quota is not None:
-            self._quota.take(size)
-            # What is on the disk counts, whole or not.
-            self._quota.settle(size)
-
-    def _require_room(self, size: int) -> None:
-        if self._quota is not None:
-            self._quota.require(size)
-        self._require_disk(size)
-
-    def _require_disk(self, size: int) -> None:
-        what = self.landing.name.display
-        require_space(self.opened.fileno(), size, self._keep_free_bytes, what)
 
 
 class ResumableUploads:
@@ -150,7 +59,7 @@ class ResumableUploads:
             with landing.opened_staging() as folder_fd:
                 return OpenUpload.create(folder_fd, session)
 
-        opened = await _run(landing, create, OpenUpload.close)
+        opened = await run_on_mount(landing, create, OpenUpload.close)
         return Upload(landing, opened, self._keep_free_bytes, self._writing.quota)
 
     async def resume(self, upload_id: str) -> Upload | Session:
@@ -167,7 +76,7 @@ class ResumableUploads:
                 except NotFound:
                     return read_session(folder_fd, upload_id)
 
-        found = await _run(landing, open_again, _discard)
+        found = await run_on_mount(landing, open_again, _discard)
         if isinstance(found, OpenUpload):
             return Upload(landing, found, self._keep_free_bytes, self._writing.quota)
         return found if found.state is State.DONE else await self._recovered(landing, found)
@@ -186,7 +95,7 @@ class ResumableUploads:
                 if time.monotonic() > deadline:
                     raise
             # Each time: another one may have taken it meanwhile, and touched it, too.
-            await _run(landing, partial(_touch, landing, upload_id))
+            await run_on_mount(landing, partial(_touch, landing, upload_id))
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def publish(self, upload: Upload) -> Arrival:
@@ -197,7 +106,7 @@ class ResumableUploads:
             pass
         landing = await self._writing.land(session.target)
         claim = Claim(session.existing, session.expected)
-        state = await _run(landing, partial(opened.publish, landing, claim))
+        state = await run_on_mount(landing, partial(opened.publish, landing, claim))
         return Arrival(state, opened.digest.digests())
 
     async def release(self, upload: Upload) -> None:
@@ -222,12 +131,14 @@ class ResumableUploads:
 
     async def remove(self, upload: Upload) -> None:
         """Forget an upload and give its space back; release() is still called."""
-        await _run(upload.landing, partial(_remove, upload.landing, upload.session.upload_id))
+        await run_on_mount(
+            upload.landing, partial(_remove, upload.landing, upload.session.upload_id)
+        )
 
     async def forget(self, session: Session) -> None:
         """Forget an upload that is done."""
         landing = await self._landing_of(session.upload_id)
-        await _run(landing, partial(_remove, landing, session.upload_id))
+        await run_on_mount(landing, partial(_remove, landing, session.upload_id))
 
     async def note(self, session: Session) -> None:
         """Write down something else about an upload that is done or that the caller has."""
@@ -237,7 +148,7 @@ class ResumableUploads:
             with landing.found_staging() as folder_fd:
                 write_session(folder_fd, session)
 
-        await _run(landing, write)
+        await run_on_mount(landing, write)
 
     async def sweep(self, now: float, expires_seconds: float) -> int:
         """Remove what expired and what a kill left, on mounts that answer; returns how many."""
@@ -245,7 +156,7 @@ class ResumableUploads:
         for prefix in self._writing.mount_points():
             with suppress(StorageError):  # a mount that does not answer keeps it until next time
                 landing = await self._writing.land_at_top(prefix)
-                count += await _run(landing, partial(_sweep, landing, now, expires_seconds))
+                count += await run_on_mount(landing, partial(_sweep, landing, now, expires_seconds))
         return count
 
     async def _recovered(self, landing: Landing, session: Session) -> Session:
@@ -255,7 +166,7 @@ class ResumableUploads:
             with suppress(NoSpace):
                 await self.note(done)
             return done
-        await _run(landing, partial(_remove, landing, session.upload_id))
+        await run_on_mount(landing, partial(_remove, landing, session.upload_id))
         raise NotFound(f"upload {session.upload_id} was lost")
 
     async def _is_published(self, session: Session) -> bool:
@@ -282,16 +193,6 @@ class ResumableUploads:
         self._digests.move_to_end(upload_id)
         if len(self._digests) > _MAX_DIGESTS:
             self._digests.popitem(last=False)
-
-
-async def _run(
-    landing: Landing, call: Callable[[], T], discard: Callable[[T], None] | None = None
-) -> T:
-    def explained() -> T:
-        with landing.explained():
-            return call()
-
-    return await landing.pool.run(explained, discard=discard)
 
 
 def _discard(found: OpenUpload | Session) -> None:

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +52,12 @@ class FrozenMount:
 
 
 @contextlib.contextmanager
-def frozen_mount(point: Path) -> Iterator[FrozenMount]:
-    """Mount at point, which is made if need be; skips the test where FUSE is missing."""
+def frozen_mount(point: Path, *options: str) -> Iterator[FrozenMount]:
+    """Mount at point, which is made if need be; skips the test where FUSE is missing.
+
+    options: more of sshfs, as disable_hardlink.
+    """
     server = _require_fuse()
-    point.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="frozen-mount-") as scratch,
         contextlib.ExitStack() as undo,
@@ -67,22 +69,27 @@ def frozen_mount(point: Path) -> Iterator[FrozenMount]:
             f"#!/bin/sh\necho $$ > {pid_file}.new\nmv {pid_file}.new {pid_file}\nexec {server} -e\n"
         )
         wrapper.chmod(0o700)
-        sshfs = subprocess.Popen(
-            ["sshfs", "-f", "-o", f"ssh_command={wrapper},{_OPTIONS}", f"none:{source}", point],
-            stdin=subprocess.DEVNULL,
-        )
-        undo.callback(_end, sshfs)
-        undo.callback(_unmount, point)
-
-        def is_ready() -> bool:
-            return sshfs.poll() is not None or (is_mounted(point) and pid_file.exists())
-
-        _wait_until(is_ready, "sshfs to mount")
-        assert sshfs.poll() is None, "sshfs did not mount"
+        told = ",".join((f"ssh_command={wrapper}", _OPTIONS, *options))
+        undo.enter_context(mounted(["sshfs", "-f", "-o", told, f"none:{source}"], point))
+        _wait_until(pid_file.exists, "the server behind sshfs")
         mount = FrozenMount(point, source, int(pid_file.read_text(encoding="ascii")))
         undo.callback(mount.thaw)
         os.listdir(point)  # waits for the server's first answer
         yield mount
+
+
+@contextlib.contextmanager
+def mounted(command: Sequence[str], point: Path) -> Iterator[None]:
+    """What a program that stays in the foreground mounts at point, the last word of its command."""
+    point.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen([*command, point], stdin=subprocess.DEVNULL)
+    try:
+        _wait_until(lambda: process.poll() is not None or is_mounted(point), "the mount")
+        assert process.poll() is None, f"{command[0]} did not mount"
+        yield
+    finally:
+        _unmount(point)
+        _end(process)
 
 
 def is_mounted(point: Path) -> bool:
@@ -115,13 +122,13 @@ def _unmount(point: Path) -> None:
         time.sleep(0.05)
 
 
-def _end(sshfs: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]") -> None:
     # Unmounting ends it; killing it makes the kernel answer whatever still waits.
     try:
-        sshfs.wait(_WAIT_SECONDS)
+        process.wait(_WAIT_SECONDS)
     except subprocess.TimeoutExpired:
-        sshfs.kill()
-        sshfs.wait()
+        process.kill()
+        process.wait()
 
 
 def _process_state(pid: int) -> str:

@@ -1,13 +1,12 @@
-"""What the server writes about itself: messages, and one line for each transfer that ended.
+"""The log, which never waits for a disk, a pipe or a terminal.
 
-Nothing here waits for a disk, a pipe or a terminal: lines go into a bounded queue, a thread
-writes them.  Lines that find the queue full are counted, and the count is written.
+Lines, of messages and of transfers that ended, go into a bounded queue, a thread writes them.
+Lines that find the queue full are counted, and the count is written.
 """
 
 import json
 import logging
 import queue
-import re
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, Self, TextIO
 
+from fileserve.operations.access_line import access_members, access_text
 from fileserve.operations.transfers import Transfer
 from fileserve.standard_streams import takes_a_line, write_past_buffers
 
@@ -35,14 +35,6 @@ _QUEUED_LINES = 20_000
 _GATHERING_SECONDS = 0.1
 # How long the end of the process waits for lines that nobody reads.
 _CLOSING_SECONDS = 1.0
-_MAX_RANGE_LENGTH = 200
-_MAX_CLIENT_LENGTH = 64
-
-_PLAIN = re.compile(rb"[!#-\[\]-~]*").fullmatch  # no control, space, quote, backslash, non-ASCII
-_ESCAPES = {
-    code: f"\\x{code:02x}" for code in (*range(0x21), ord('"'), ord("\\"), *range(0x7F, 0x100))
-}
-
 
 _ACCESS_RECORD = logging.LogRecord(ACCESS_LOGGER, logging.INFO, "", 0, "", None, None).__dict__
 
@@ -70,51 +62,6 @@ def log_access(transfer: Transfer) -> None:
     else:
         # Without Logger.info: it walks the stack for a file name that says nothing here.
         _access_log.handle(AccessRecord(transfer))
-
-
-def access_text(transfer: Transfer) -> str:
-    """client, method, path, status, range, bytes, seconds and end cause, separated by spaces.
-
-    A strange character of the client's is written as \\xNN and a missing value as `-`, so that
-    there are always eight words on one line.
-    """
-    status, cause = transfer.status, transfer.end_cause
-    return (
-        f"{_client_text(transfer) or '-'} {transfer.method} {escaped(transfer.target)} "
-        f"{'-' if status is None else status} {_range_text(transfer) or '-'} "
-        f"{transfer.body_bytes_sent} {transfer.seconds:.3f} {cause.value if cause else '-'}"
-    )
-
-
-def access_members(transfer: Transfer) -> dict[str, str | int | float | None]:
-    """The same as the members of a JSON object."""
-    return {
-        "client": _client_text(transfer) or None,
-        "method": transfer.method,
-        "path": escaped(transfer.target),
-        "status": transfer.status,
-        "range": _range_text(transfer),
-        "bytes": transfer.body_bytes_sent,
-        "seconds": round(transfer.seconds, 3),
-        "end": transfer.end_cause.value if transfer.end_cause else None,
-    }
-
-
-def escaped(text: bytes) -> str:
-    """text in visible ASCII, without quotes and spaces; everything else as \\xNN."""
-    if _PLAIN(text):
-        return text.decode("ascii")
-    return text.decode("latin-1").translate(_ESCAPES)
-
-
-def _client_text(transfer: Transfer) -> str:
-    """The client's address; behind a trusted proxy it is whatever that passed on."""
-    return escaped(transfer.client[:_MAX_CLIENT_LENGTH].encode("latin-1", "replace"))
-
-
-def _range_text(transfer: Transfer) -> str | None:
-    value = transfer.range_field
-    return None if value is None else escaped(value[:_MAX_RANGE_LENGTH])
 
 
 class TextFormatter(logging.Formatter):

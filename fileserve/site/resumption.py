@@ -51,8 +51,8 @@ from fileserve.site.tus_work import TusWork, is_file, require_owner
 from fileserve.site.uploads import Uploads, claim_of
 from storage.errors import NotFound, StorageError
 from storage.names import Name, RequestedPath
+from storage.upload_growing import Upload
 from storage.upload_sessions import Session
-from storage.uploads import Upload
 
 _BESIDE = b"part"
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")

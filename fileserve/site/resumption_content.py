@@ -30,8 +30,8 @@ from fileserve.site.tus_receiving import Ending, Source, receive_into
 from fileserve.site.tus_work import TusWork
 from storage.atomic import Existing
 from storage.errors import AlreadyExists, Changed, IsFolder, NotAFolder
+from storage.upload_growing import Upload
 from storage.upload_sessions import Session
-from storage.uploads import Upload
 
 _TOO_LONG = "The upload would become longer than was told."
 

@@ -37,8 +37,8 @@ from fileserve.site.tus_creation import create
 from fileserve.site.tus_work import TusWork, is_file, parsed, require_content, require_owner
 from storage.errors import NotFound, StorageError
 from storage.names import Name
+from storage.upload_growing import Upload
 from storage.upload_sessions import Session
-from storage.uploads import Upload
 
 _ROOT = Name(())
 

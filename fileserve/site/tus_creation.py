@@ -27,8 +27,8 @@ from storage.atomic import Existing
 from storage.errors import NameRefused
 from storage.joining import NotWhole, join
 from storage.names import Name
+from storage.upload_growing import Upload
 from storage.upload_sessions import Kind, Session
-from storage.uploads import Upload
 
 _TRUE = (b"true", b"1", b"yes")
 _BESIDE = b"part"

@@ -15,7 +15,7 @@ from fileserve.http.tus import Checksum
 from fileserve.site.change_requests import content_length_of
 from fileserve.site.receiving import SocketLender, Underway, lender_of
 from storage.digests import Buffer
-from storage.uploads import Upload
+from storage.upload_growing import Upload
 
 _LOOK_SECONDS = 1.0
 

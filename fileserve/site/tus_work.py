@@ -24,8 +24,9 @@ from fileserve.site.write_records import WriteRecords
 from storage.blob import Fingerprint
 from storage.errors import AlreadyExists, Changed, IsFolder, NotAFolder
 from storage.incoming import Arrival
+from storage.upload_growing import Upload
 from storage.upload_sessions import Kind, Session
-from storage.uploads import ResumableUploads, Upload
+from storage.uploads import ResumableUploads
 from storage.writing import Writing
 
 T = TypeVar("T")

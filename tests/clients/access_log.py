@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tests.clients.programs import wait_until
 from tests.running_server import RunningServer
 
-# Time and level, then the eight words that fileserve.operations.logs promises.
+# Time and level, then the eight words that fileserve.operations.access_line promises.
 _WORDS = 10
 
 

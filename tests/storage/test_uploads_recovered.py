@@ -15,8 +15,9 @@ from storage.errors import Busy, NotFound, Unavailable
 from storage.joining import join
 from storage.local import LocalStorage
 from storage.names import Name
+from storage.upload_growing import Upload
 from storage.upload_sessions import Kind, Session, State, write_session
-from storage.uploads import ResumableUploads, Upload
+from storage.uploads import ResumableUploads
 from storage.writing import Writing
 
 TARGET = Name((b"folder", b"a.bin"))
