@@ -23,7 +23,7 @@ from tests.descriptors import nothing_left_open
 
 EVENTS = "text/event-stream"
 # How the tests wait for what comes by itself.
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 SOON = FollowLimits(idle_seconds=0.0)
 NEVER = FollowLimits(idle_seconds=3600.0)
 CONTROL = [
@@ -359,15 +359,25 @@ def test_a_writer_that_stops_is_a_clean_end(log: Path) -> None:
 
 
 def test_growth_keeps_a_stream_alive(log: Path) -> None:
+    idle_seconds = 2.0
+    pauses: list[float] = []
+
     async def write(reader: Reader) -> None:
         for number in range(8):  # together longer than the limit, each pause much shorter
+            began = time.monotonic()
             await asyncio.sleep(0.3)
-            assert not reader.is_complete
             append(log, b"%d" % number)
+            pauses.append(time.monotonic() - began)
         await reader.until(lambda: reader.is_complete)
 
-    reader = follow(log, limits=FollowLimits(idle_seconds=2.0), meanwhile=write)
-    assert reader.content.endswith(b"01234567")
+    for _ in range(10):
+        log.write_bytes(b"")
+        pauses.clear()
+        reader = follow(log, limits=FollowLimits(idle_seconds=idle_seconds), meanwhile=write)
+        # Where the machine stood still for that long, the stream was right to end.
+        if max(pauses) < idle_seconds / 2:
+            break
+    assert reader.content == b"01234567"
 
 
 def replace(path: Path) -> None:

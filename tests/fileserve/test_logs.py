@@ -143,14 +143,14 @@ def test_the_text_line_has_ten_words() -> None:
     line = written(follow(START, END, target="/films/a%20b?secret=1", range="bytes=0-4"))
     pattern = (
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO "
-        r"192\.0\.2\.7 GET /films/a%20b 206 bytes=0-4 5 0\.\d{3} complete\n"
+        r"192\.0\.2\.7 GET /films/a%20b 206 bytes=0-4 5 \d+\.\d{3} complete\n"
     )
     assert re.fullmatch(pattern, line)
 
 
 def test_what_is_missing_is_a_hyphen() -> None:
     line = written(follow(error=TransferCut(EndCause.CLIENT_GONE)))
-    assert re.search(r" GET /a - - 0 0\.\d{3} client-gone\n$", line)
+    assert re.search(r" GET /a - - 0 \d+\.\d{3} client-gone\n$", line)
 
 
 def test_the_json_line_has_the_same_members() -> None:
@@ -311,7 +311,9 @@ def test_a_worker_logs_through_its_own_thread_after_the_fork() -> None:
     """And logging.shutdown() writes what is queued, since workers end without unwinding."""
     code = (
         "import logging, os, sys\n"
+        "from fileserve.operations import logs\n"
         "from fileserve.operations.logs import log_directly, logging_through_thread\n"
+        "logs._CLOSING_SECONDS = 60.0\n"
         "log_directly('text')\n"
         "child = os.fork()\n"
         "if child == 0:\n"

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import os
 import subprocess
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from fileserve.site.manifest_forms import Pieces
 from fileserve.site.manifests import ManifestSources, manifest_links, send_manifest
 from fileserve.site.metalink import file_element, tail
 from fileserve.site.sha256sums import sum_line
-from storage.blob import Fingerprint
+from storage.blob import Blob, Fingerprint
 from storage.checksums import FileState
 from storage.errors import NotAFolder, NotFound
 from storage.known_digests import KnownDigests
@@ -51,13 +50,14 @@ class Asked:
     scope: dict[str, object] = field(default_factory=dict)
     known: KnownDigests = field(default_factory=KnownDigests)
     hidden: HiddenNames = HiddenNames.REFUSE
+    kind: type[LocalStorage] = LocalStorage
     sign_of_life_seconds: float = 15.0
     send: RecordingSend = field(default_factory=RecordingSend)
 
 
 def answered(root: Path, asked: Asked) -> RecordingSend:
     async def run() -> None:
-        storage = LocalStorage(root, hidden=asked.hidden)
+        storage = asked.kind(root, hidden=asked.hidden)
         sums = KnownSums(CatalogDesk(None, Presence.LOOKED_FOR), asked.known)
         sources = ManifestSources(storage, sums, asked.public_url, asked.sign_of_life_seconds)
         scope: Scope = {**http_scope(asked.method, asked.target, **asked.fields), **asked.scope}
@@ -405,27 +405,23 @@ def test_a_file_that_changed_since_the_walk_has_its_new_digest(root: Path) -> No
     assert answered(root, Asked(send=send)).content.startswith(f"{A}  b.bin\n".encode())
 
 
+class Restless(LocalStorage):
+    """A root in which somebody appends to b.bin whenever it was opened."""
+
+    async def open(self, name: Name) -> Blob:
+        blob = await super().open(name)
+        if name.last == b"b.bin":
+            with open(self.root + b"/b.bin", "ab") as file:
+                file.write(b"!")
+        return blob
+
+
 def test_a_file_that_is_written_to_all_the_time_cuts_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"a")
-    path = tmp_path / "b.bin"
-    path.write_bytes(bytes(16 << 20))
-    stopping = threading.Event()
-
-    def write() -> None:
-        with path.open("r+b") as file:
-            while not stopping.wait(0.0005):
-                file.write(b"!")
-                file.flush()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    asked = Asked()
-    try:
-        with pytest.raises(TransferCut) as cut:
-            answered(tmp_path, asked)
-    finally:
-        stopping.set()
-        writer.join()
+    (tmp_path / "b.bin").write_bytes(bytes(16 << 20))
+    asked = Asked(kind=Restless)
+    with pytest.raises(TransferCut) as cut:
+        answered(tmp_path, asked)
     assert cut.value.cause is EndCause.CHANGED
     assert not asked.send.is_complete
     assert b"b.bin" not in asked.send.content
@@ -505,12 +501,12 @@ def test_many_files_come_in_pieces(tmp_path: Path) -> None:
 
 def test_a_large_file_gives_signs_of_life(tmp_path: Path) -> None:
     with (tmp_path / "large.bin").open("wb") as file:
-        file.truncate(64 << 20)
+        file.truncate(256 << 20)  # takes long enough to be told of, also where turns are few
     content = answered(tmp_path, Asked(sign_of_life_seconds=0.001)).content
     *comments, line = content.splitlines(keepends=True)
     assert comments
     assert set(comments) == {b"# still reading a large file\n"}
-    assert line == b"%b  large.bin\n" % hashlib.sha256(bytes(64 << 20)).hexdigest().encode()
+    assert line == b"%b  large.bin\n" % hashlib.sha256(bytes(256 << 20)).hexdigest().encode()
     command = ["sha256sum", "-c", "--strict", "--status", "-"]
     assert subprocess.run(command, cwd=tmp_path, input=content, check=False).returncode == 0
 

@@ -546,13 +546,18 @@ def test_an_upload_that_expired_is_gone_at_the_next_start(root: Path) -> None:
         uploads.append(await client.create("b.bin", 5))
 
     async def look(client: TusClient) -> None:
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(60):
+            while files_of(uploads[0]):
+                await asyncio.sleep(0.01)
         assert (await client.ask("HEAD", uploads[0])).status_code == 404
         assert (await client.ask("HEAD", uploads[1])).status_code == 200
 
+    def files_of(upload: str) -> list[Path]:
+        return [*root.glob(f".fileserve-uploads/{upload.rpartition('/')[2]}*")]
+
     uploads: list[str] = []
     run_with_client(root, begin)
-    for path in root.glob(f".fileserve-uploads/{uploads[0].rpartition('/')[2]}*"):
+    for path in files_of(uploads[0]):
         os.utime(path, (0, 0))
     run_with_client(root, look)
 

@@ -13,6 +13,7 @@ from storage.checksums import FileState
 from storage.known_digests import Hasher, KnownDigests
 from storage.local import LocalStorage
 from storage.names import Name
+from tests.file_times import let_the_kernels_clock_tick
 
 NAME = Name((b"file.bin",))
 STATE = FileState(1, Fingerprint(10, 20, 30, 40))
@@ -68,8 +69,7 @@ def test_a_file_that_changed_since_it_was_opened_has_no_digest(
     path.write_bytes(bytes(MIB))
 
     async def use(hasher: Hasher, blob: Blob) -> bytes | None:
-        # More than a tick of the kernel's clock: what is written within one cannot be seen.
-        await asyncio.sleep(0.05)
+        let_the_kernels_clock_tick()
         change(path)
         return await hasher.sha256(blob, 1)
 

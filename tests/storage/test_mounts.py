@@ -220,8 +220,8 @@ def test_a_change_is_noticed_without_a_loop(
 ) -> None:
     (tmp_path / "point").mkdir()
     table = MountTable()
-    before = table.current()
-    assert table.current() is before
+    # Others may mount meanwhile, but not all the time.
+    assert any(table.current() is table.current() for _ in range(1_000))
     bind_mount(tmp_path, tmp_path / "point")
     assert (b"point",) in table.current().below(os.fsencode(tmp_path))
     table.close()

@@ -10,6 +10,7 @@ from storage.errors import NameRefused
 from storage.names import (
     Name,
     RequestedPath,
+    is_staging,
     parse_os_path,
     parse_request_path,
     parse_served_path,
@@ -104,7 +105,11 @@ def test_path_is_refused(raw_path: bytes) -> None:
 
 
 legal_segments = st.binary(min_size=1, max_size=255).filter(
-    lambda segment: segment not in (b".", b"..") and not {0, ord("/")} & set(segment)
+    lambda segment: (
+        segment not in (b".", b"..")
+        and not {0, ord("/")} & set(segment)
+        and not is_staging(segment)
+    )
 )
 legal_names = st.lists(legal_segments, max_size=8).map(tuple).filter(lambda s: s[:1] != (b"-",))
 

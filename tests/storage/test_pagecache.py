@@ -53,8 +53,13 @@ WINDOWS = [
     ("offset", "length"), [r[:2] for r in WINDOWS], ids=[r[2] for r in WINDOWS]
 )
 def test_a_file_just_read_is_hot(file: int, offset: int, length: int) -> None:
-    os.pread(file, FILE_BYTES, 0)
-    assert is_resident(file, offset, length) is Residency.HOT
+    # Where memory is short, it may be gone again at once.
+    for _ in range(100):
+        os.pread(file, FILE_BYTES, 0)
+        found = is_resident(file, offset, length)
+        if found is Residency.HOT:
+            break
+    assert found is Residency.HOT
 
 
 def test_an_evicted_file_is_cold_and_warming_makes_it_hot(cold_file: int) -> None:

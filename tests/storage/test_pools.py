@@ -72,9 +72,9 @@ def test_what_fails_to_be_disposed_of_costs_no_thread(error: Exception) -> None:
 
 
 def test_making_a_pool_starts_no_thread() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     new_pool()
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 def test_no_answer_within_the_deadline_is_unavailable(gate: threading.Event) -> None:
@@ -154,7 +154,7 @@ def test_a_call_that_waited_too_long_for_a_thread_is_never_made(gate: threading.
         assert isinstance(queued.exception(), Unavailable)
         assert isinstance(stuck.exception(), Unavailable)
         gate.set()
-        await pool.run(lambda: None)
+        pool.executor.submit(lambda: None).result(WAIT_SECONDS)  # the only thread is through
         assert not calls
 
     asyncio.run(scenario())
@@ -196,14 +196,26 @@ def test_three_timeouts_in_a_row_open_the_breaker_and_an_answer_closes_it(
         assert not pool.state().is_answering
         with pytest.raises(Unavailable, match="does not answer") as caught:
             await pool.run(lambda: pytest.fail("made"))
-        assert 590 <= caught.value.retry_after_seconds <= 600
+        assert 500 <= caught.value.retry_after_seconds <= 600
         await until(lambda: pool.state().stuck_threads == 3)
         gate.set()  # the stuck calls end: the mount answers, no probe is needed
         await until(lambda: pool.state().stuck_threads == 0)
-        assert await pool.run(lambda: "well") == "well"
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not await answers(pool):
+                await asyncio.sleep(0.005)
         assert pool.state().is_answering
 
     asyncio.run(scenario())
+
+
+async def answers(pool: BoundedPool) -> bool:
+    """Whether a call comes back within the pool's deadline, as it need not on a busy machine."""
+    try:
+        return await pool.run(lambda: True)
+    except Unavailable as error:
+        if "no answer within" not in str(error):
+            raise
+        return False
 
 
 NEVER = float("-inf")

@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 def on_storage(root: Path, use: Callable[[Writing], Awaitable[object]]) -> None:
     async def run() -> None:
-        storage = LocalStorage(root)
+        storage = LocalStorage(root, deadline_seconds=60.0)
         await storage.start()
         try:
             await use(Writing(storage))

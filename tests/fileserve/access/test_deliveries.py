@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fileserve.access import deliveries
 from fileserve.access.deliveries import Deliveries, Extent, LinkBusy, client_key
 from fileserve.access.links import Link
 from fileserve.operations.catalog_desk import CatalogDesk, CatalogPlace, Presence
@@ -67,7 +68,7 @@ def test_what_one_process_sent_is_complete_for_the_other(tmp_path: Path) -> None
         here, there = processes
         assert await here.claim(link, b"me", b"/", WHOLE, NOW)
         here.note_sent(link, b"me", b"/", 1000, 1000, NOW)
-        await here._desk.ask(lambda catalog: None, 10)  # what was submitted before is done
+        await here._desk.ask(lambda catalog: None, 60)  # what was submitted before is done
         assert await there.claim(link, b"me", b"/", PART, NOW)
         assert not await there.claim(link, b"me", b"/", WHOLE, NOW)
 
@@ -156,7 +157,9 @@ def test_a_flood_by_one_link_does_not_keep_another_one_from_its_limit(tmp_path: 
     with_processes(tmp_path, 1, use)
 
 
-def test_a_crowd_that_would_wait_too_long_does_not_lift_the_limit(tmp_path: Path) -> None:
+def test_a_crowd_that_would_wait_too_long_does_not_lift_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     link = replace(FILE, downloads=1)
 
     async def use(processes: list[Deliveries]) -> None:
@@ -164,7 +167,8 @@ def test_a_crowd_that_would_wait_too_long_does_not_lift_the_limit(tmp_path: Path
         assert await here.claim(link, b"me", b"/", WHOLE, NOW)
         is_over = threading.Event()
         for _ in range(150):
-            here._desk.submit(lambda catalog: is_over.wait(20))
+            here._desk.submit(lambda catalog: is_over.wait(60))
+        monkeypatch.setattr(deliveries, "_ASK_SECONDS", 0.5)
         try:
             with pytest.raises(LinkBusy):
                 await here.claim(link, b"you", b"/", WHOLE, NOW)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.file_times import let_the_kernels_clock_tick
 from tests.fileserve.archives.asked import LARGE, MIB
 
 
@@ -20,4 +21,5 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "set" / "sub" / "holes").write_bytes(b"")
     os.truncate(tmp_path / "set" / "sub" / "holes", 3 * MIB)
     (tmp_path / "file").write_bytes(b"file")
+    let_the_kernels_clock_tick()
     return tmp_path
