@@ -235,16 +235,17 @@ UNUSABLE = [
     ("sqlite:", "should look like", "no-path"),
     ("sqlite:///", "should look like", "empty-path"),
     ("sqlite:////no/such/folder/c.sqlite", "No such file", "no-folder"),
-    ("sqlite:////dev", "Is a directory", "folder"),
+    ("sqlite:///{folder}", "Is a directory", "folder"),
     ("postgresql://x@/y?host=/no/such/folder", "No such file", "no-server"),
     ("postgresql://x:port/y", "no URL", "no-url"),
 ]
 
 
 @pytest.mark.parametrize(("url", "said"), [r[:2] for r in UNUSABLE], ids=[r[2] for r in UNUSABLE])
-def test_what_cannot_be_opened_is_unavailable_in_words(url: str, said: str) -> None:
+def test_what_cannot_be_opened_is_unavailable_in_words(tmp_path: Path, url: str, said: str) -> None:
+    (tmp_path / "folder").mkdir()
     with pytest.raises(CatalogUnavailable, match=said):
-        open_or_renew(url)
+        open_or_renew(url.replace("{folder}", str(tmp_path / "folder")))
 
 
 def test_the_password_of_a_database_is_in_no_sentence() -> None:
