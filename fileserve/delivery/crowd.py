@@ -5,7 +5,7 @@ from functools import lru_cache
 
 from starlette.types import Receive, Scope, Send
 
-from fileserve.delivery.exchange import refuse
+from fileserve.delivery.refusing import refuse
 from fileserve.http.request_head import Refusal
 
 _log = logging.getLogger("fileserve.error")

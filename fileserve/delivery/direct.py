@@ -11,11 +11,12 @@ import socket
 from typing import Protocol
 
 from fileserve.delivery.body import Segment, Slice
+from fileserve.delivery.file_pump import WINDOW_BYTES
 from fileserve.delivery.outcomes import EndCause, TransferCut
 from fileserve.delivery.plan import Plan
 from fileserve.delivery.request_heads import RequestHead
 from fileserve.delivery.response_head import Persistence, compose_planned_head
-from fileserve.delivery.socket_writer import ONE_SEGMENT_BYTES, WINDOW_BYTES
+from fileserve.delivery.socket_writer import ONE_SEGMENT_BYTES
 from fileserve.http.request_head import Refusal
 
 _log = logging.getLogger("fileserve.error")

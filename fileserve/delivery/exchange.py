@@ -1,30 +1,21 @@
 """One request and its response on a connection: the ASGI side, with the zero-copy extensions."""
 
 import asyncio
-import json
 import logging
-import os
 from collections.abc import Iterable
-from contextlib import aclosing
 from typing import Protocol
 
-from starlette.types import ASGIApp, Message, Scope, Send
+from starlette.types import ASGIApp, Message, Scope
 
 from fileserve.access.redaction import redacted_text
-from fileserve.delivery.body import Slice, body_of
-from fileserve.delivery.chunked import chunks
 from fileserve.delivery.content_socket import ContentSocket
+from fileserve.delivery.file_messages import send_from_file, send_path
 from fileserve.delivery.outcomes import EndCause, TransferCut
-from fileserve.delivery.response_head import (
-    Framing,
-    Persistence,
-    compose_head,
-    compose_interim_head,
-)
+from fileserve.delivery.refusing import FAILED, refuse
+from fileserve.delivery.response_head import Persistence, compose_head, compose_interim_head
 from fileserve.delivery.response_stream import ResponseStream, Writer
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION
 from fileserve.http.request_head import Refusal
-from storage.paths import open_path
 
 _log = logging.getLogger("fileserve.error")
 
@@ -186,7 +177,7 @@ class Exchange:
             self.cut(EndCause.FAILED)
             return
         try:
-            await refuse(self.send, _FAILED)
+            await refuse(self.send, FAILED)
         except TransferCut as cut:
             self.cut(cut.cause)
 
@@ -280,9 +271,9 @@ class Exchange:
             else:
                 await stream.send_head()
         elif kind == "http.response.zerocopysend":
-            await _send_from_file(stream, message)
+            await send_from_file(stream, message)
         elif kind == "http.response.pathsend":
-            await _send_path(stream, message["path"])
+            await send_path(stream, message["path"])
         else:
             raise RuntimeError(f"unknown message {kind}")
         if not message.get("more_body", False):
@@ -304,59 +295,6 @@ class Exchange:
         )
         self.keeps_alive = head.persistence is Persistence.KEEP_ALIVE
         return ResponseStream(self._connection.writer, head)
-
-
-async def _send_from_file(stream: ResponseStream, message: Message) -> None:
-    """asgiref's zero-copy send: a file, and optionally offset and count."""
-    descriptor = message["file"].fileno()
-    offset, count = message.get("offset"), message.get("count")
-    if offset is None:
-        offset = os.lseek(descriptor, 0, os.SEEK_CUR)
-    if count is None:
-        count = max(os.fstat(descriptor).st_size - offset, 0)
-    await stream.send_slice(descriptor, offset, count)
-
-
-async def _send_path(stream: ResponseStream, path: str) -> None:
-    """Send a whole file by its path; the one message that makes the server open a file."""
-    if stream.head.framing is Framing.NO_CONTENT:
-        return
-    file = await open_path(path)
-    try:
-        # It may have grown or shrunk since the application looked: Content-Length holds.
-        has_length = stream.head.framing is Framing.LENGTH
-        count = stream.remaining if has_length else file.complete_length
-        if file.zero_copy:
-            await stream.send_slice(file.fileno(), 0, count)
-        else:
-            async with aclosing(chunks(body_of([Slice(file, 0, count)]))) as pieces:
-                async for piece in pieces:
-                    await stream.send_bytes(piece)
-    finally:
-        await file.close()
-
-
-_FAILED = Refusal(500, "Internal Server Error", "The server could not do this.")
-
-
-async def refuse(send: Send, refusal: Refusal, fields: Iterable[tuple[bytes, bytes]] = ()) -> None:
-    """Answer with problem details (RFC 9457) and close the connection."""
-    problem = {
-        "type": "about:blank",
-        "title": refusal.title,
-        "status": refusal.status,
-        "detail": refusal.detail,
-    }
-    text = json.dumps(problem).encode()
-    head = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(text)),
-        (b"cache-control", b"no-store"),
-        (b"connection", b"close"),
-        *fields,
-    ]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": head})
-    await send({"type": "http.response.body", "body": text})
 
 
 def _joined(pieces: list[bytes | bytearray]) -> bytes:

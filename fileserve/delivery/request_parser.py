@@ -5,22 +5,19 @@ exact end.  So the answer to a request never depends on how TCP cut the bytes,
 and nothing behind it is read before its turn.
 """
 
-import re
 from enum import Enum, auto
 from typing import Protocol
 
 import httptools
 
+from fileserve.delivery.head_limits import HeadLimits, malformed
 from fileserve.delivery.request_heads import Field, LastHead, RequestHead
 from fileserve.http.request_head import Refusal, judge_head
-from fileserve.http.request_line import may_become_a_request, method_of, prepare_request_line
+from fileserve.http.request_line import method_of
 from fileserve.http.target import RequestTarget
 
 _CRLF = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
-_BARE_LF = re.compile(rb"(?<!\r)\n")
-# Method, version and spaces of a request line; no known method has more than 17 characters.
-_REQUEST_LINE_OVERHEAD_BYTES = 64
 _MAX_CHUNK_LINE_BYTES = 4 << 10
 # What stands for a method that could not be read; it is one that no parser refuses.
 _UNKNOWN_METHOD = b"GET"
@@ -63,8 +60,7 @@ class RequestParser:
 
     def __init__(self, sink: Sink, *, max_header_bytes: int, max_target_bytes: int) -> None:
         self._sink = sink
-        self._max_header_bytes = max_header_bytes
-        self._max_target_bytes = max_target_bytes
+        self._limits = HeadLimits(max_header_bytes, max_target_bytes)
         self._parser = self._new_parser()
         self._part = _Part.HEAD
         self._held = b""
@@ -127,23 +123,11 @@ class RequestParser:
     def _hold(self, beginning: bytes, known: int) -> None:
         """Keep an incomplete head, if a good one can come of it; ``known`` bytes were judged."""
         self._held = beginning
-        line_end = beginning.find(b"\n") + 1
-        if not line_end:
-            if len(beginning) > self._max_target_bytes + _REQUEST_LINE_OVERHEAD_BYTES:
-                self._refuse(self._target_refusal())
-            elif beginning not in (b"", b"\r") and not may_become_a_request(beginning):
-                self._refuse(_malformed("it does not begin with a method"))
-            return
-        if line_end > known:
+        if beginning.find(b"\n") >= known:
             self._method = method_of(beginning) or _UNKNOWN_METHOD
-            prepared = prepare_request_line(beginning[:line_end])
-            if isinstance(prepared, Refusal):
-                self._refuse(prepared)
-                return
-        if len(beginning) - line_end > self._max_header_bytes:
-            self._refuse(self._fields_refusal())
-        elif _BARE_LF.search(beginning, max(known - 1, 0)) is not None:
-            self._refuse(_malformed("a line does not end in CR and LF"))
+        refusal = self._limits.judge_beginning(beginning, known)
+        if refusal is not None:
+            self._refuse(refusal)
 
     def _parse_head(self, head: bytes) -> None:
         again = self._last_head.recall(head)
@@ -157,25 +141,12 @@ class RequestParser:
         self._last_head.keep(head, begun if self._part is _Part.HEAD else None)
 
     def _parse_new_head(self, head: bytes) -> None:
-        line_end = head.find(b"\n") + 1
-        line = head[:line_end]
-        self._method = method_of(line) or _UNKNOWN_METHOD
-        prepared = prepare_request_line(line)
+        self._method = method_of(head) or _UNKNOWN_METHOD
+        prepared = self._limits.prepare(head)
         if isinstance(prepared, Refusal):
             self._refuse(prepared)
-        elif len(line) > self._max_target_bytes + _REQUEST_LINE_OVERHEAD_BYTES:
-            self._refuse(self._target_refusal())
-        elif len(head) - line_end > self._max_header_bytes:
-            self._refuse(self._fields_refusal())
         else:
-            self._parse(head if prepared is line else prepared + head[line_end:])
-
-    def _target_refusal(self) -> Refusal:
-        return Refusal(414, "URI Too Long", f"At most {self._max_target_bytes} bytes.")
-
-    def _fields_refusal(self) -> Refusal:
-        detail = f"At most {self._max_header_bytes} bytes of header fields."
-        return Refusal(431, "Request Header Fields Too Large", detail)
+            self._parse(prepared)
 
     # The content
 
@@ -198,7 +169,7 @@ class RequestParser:
             line, self._held = self._held, b""
             self._end_framing_line(line)
         elif len(self._held) > _MAX_CHUNK_LINE_BYTES:
-            self._refuse(_malformed("a line of the chunked coding is too long"))
+            self._refuse(malformed("a line of the chunked coding is too long"))
         return stop
 
     def _take_content(self, data: bytes, start: int) -> int:
@@ -232,8 +203,8 @@ class RequestParser:
             self._trailer_bytes = 0
             return
         self._trailer_bytes += len(line)
-        if self._trailer_bytes > self._max_header_bytes:
-            self._refuse(self._fields_refusal())
+        if self._trailer_bytes > self._limits.max_header_bytes:
+            self._refuse(self._limits.fields_refusal())
 
     # llhttp
 
@@ -246,9 +217,9 @@ class RequestParser:
         except httptools.HttpParserInvalidMethodError as error:
             is_token = self._method != _UNKNOWN_METHOD
             unknown = Refusal(501, "Not Implemented", "The method is not known here.")
-            self._refuse(unknown if is_token else _malformed(str(error)))
+            self._refuse(unknown if is_token else malformed(str(error)))
         except httptools.HttpParserError as error:
-            self._refuse(_malformed(str(error)))
+            self._refuse(malformed(str(error)))
 
     def _refuse(self, refusal: Refusal) -> None:
         if self._is_refused:
@@ -275,8 +246,8 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         """Judge the head (httptools)."""
-        if len(self._target) > self._max_target_bytes:
-            self._refuse(self._target_refusal())
+        if len(self._target) > self._limits.max_target_bytes:
+            self._refuse(self._limits.target_refusal())
             return
         version = self._parser.get_http_version()
         method = self._parser.get_method()
@@ -338,7 +309,3 @@ def _content_of(fields: list[Field]) -> tuple[_Part, int]:
         if name == b"content-length":
             return _Part.CONTENT, int(value)
     return _Part.CONTENT, 0
-
-
-def _malformed(reason: str) -> Refusal:
-    return Refusal(400, "Bad Request", f"The request is malformed: {reason}.")

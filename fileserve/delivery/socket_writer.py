@@ -9,11 +9,10 @@ import struct
 import termios
 from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum, auto
 from functools import lru_cache
 
+from fileserve.delivery.file_pump import WINDOW_BYTES, Pump, Step, is_hot
 from fileserve.delivery.outcomes import EndCause, TransferCut
-from storage.pagecache import Residency, is_resident, warm
 
 # Bounded calls are cheaper and fairer than one call that takes all it can: 0.33 against
 # 0.55 CPU seconds per GiB, and no client waits twice as long as another (2026-11, 2 cores).
@@ -26,11 +25,6 @@ CROWD_CHUNK_BYTES = 2 << 20
 # 64 KiB.  With more content the head goes ahead: the peer reads it while the content is prepared
 # (ranges of 64 KiB: 27 us in the kernel instead of 47, of 48 KiB 25 instead of 21; 2026-11).
 ONE_SEGMENT_BYTES = 56 << 10
-# What is looked at in one go, and read ahead by a thread where it is cold; and what a response
-# may put into its socket at once before the others have their turn.
-WINDOW_BYTES = 1 << 20
-# Pages seen in the page cache may be gone again by the time a slow reader has room.
-RESIDENCY_HOLDS_SECONDS = 0.5
 
 _PEER_IS_GONE = frozenset(
     {
@@ -45,12 +39,6 @@ _PEER_IS_GONE = frozenset(
         errno.ENETDOWN,
     }
 )
-
-
-class _Step(Enum):
-    DONE = auto()
-    AGAIN = auto()
-    COLD = auto()
 
 
 class SocketWriter:
@@ -70,7 +58,7 @@ class SocketWriter:
         )
         self._socket.setblocking(False)
         self._cut: TransferCut | None = None
-        self._waiter: asyncio.Future[_Step] | None = None
+        self._waiter: asyncio.Future[Step] | None = None
         self._crowd = _blocked_writers(loop)
         self.bytes_written = 0
 
@@ -118,7 +106,7 @@ class SocketWriter:
         sent, most = 0, min(count, WINDOW_BYTES)
         while sent < most:
             length = most - sent
-            if not _is_hot(descriptor, offset + sent, length):
+            if not is_hot(descriptor, offset + sent, length):
                 break
             taken = self.send_some(descriptor, offset + sent, length)
             sent += taken
@@ -131,10 +119,10 @@ class SocketWriter:
 
         Raises TransferCut with cause SHRANK when the file ends before.
         """
-        pump = _Pump(self, self._loop, descriptor, offset, count)
+        pump = Pump(self, self._loop, descriptor, offset, count)
         step = pump.step()
-        while step is not _Step.DONE:
-            if step is _Step.COLD:
+        while step is not Step.DONE:
+            if step is Step.COLD:
                 await pump.warm_up()
                 step = pump.step()
             else:
@@ -161,13 +149,13 @@ class SocketWriter:
         self.bytes_written += sent
         return sent
 
-    async def _when_writable(self, step: Callable[[], _Step]) -> _Step:
+    async def _when_writable(self, step: Callable[[], Step]) -> Step:
         """Call ``step`` each time the socket has room, until it returns something but AGAIN.
 
         A callback of the loop, not a coroutine woken for each chunk: half the
         cost, and connections take turns, one bounded call each.
         """
-        waiter: asyncio.Future[_Step] = self._loop.create_future()
+        waiter: asyncio.Future[Step] = self._loop.create_future()
         descriptor = self._socket.fileno()
 
         def on_writable() -> None:
@@ -178,7 +166,7 @@ class SocketWriter:
             except TransferCut as cut:
                 waiter.set_exception(cut)
             else:
-                if result is not _Step.AGAIN:
+                if result is not Step.AGAIN:
                     waiter.set_result(result)
 
         self._waiter = waiter
@@ -236,77 +224,8 @@ def queued_bytes(connection: socket.socket) -> int:
     return int(struct.unpack("i", queued)[0])
 
 
-class _Pump:
-    """One slice of a file on its way into the socket."""
-
-    __slots__ = ("_descriptor", "_loop", "_trusted_at", "_trusted_until", "_writer", "offset",
-                 "remaining")  # fmt: skip
-
-    def __init__(
-        self,
-        writer: SocketWriter,
-        loop: asyncio.AbstractEventLoop,
-        descriptor: int,
-        offset: int,
-        count: int,
-    ) -> None:
-        self._writer = writer
-        self._loop = loop
-        self._descriptor = descriptor
-        self._trusted_until = offset
-        self._trusted_at = 0.0
-        self.offset = offset
-        self.remaining = count
-
-    async def warm_up(self) -> None:
-        """Have a thread read what comes next into the page cache."""
-        try:
-            await warm(self._descriptor, self.offset, min(self.remaining, WINDOW_BYTES))
-        except OSError as error:
-            raise TransferCut(EndCause.FAILED, str(error)) from error
-        self._trust(WINDOW_BYTES)
-
-    def _trust(self, length: int) -> None:
-        """Take ``length`` bytes from the offset to be in the page cache for a moment."""
-        self._trusted_until = self.offset + length
-        self._trusted_at = self._loop.time()
-
-    def step(self) -> _Step:
-        """Send once what is in the page cache; COLD when a thread must read first."""
-        if self.remaining == 0:
-            return _Step.DONE
-        chunk = self._writer.chunk_bytes()
-        wanted = min(self.remaining, chunk)
-        if self._hot_bytes() < wanted:
-            self._look_ahead(max(chunk, WINDOW_BYTES))
-        count = min(wanted, self._hot_bytes())
-        if count <= 0:
-            return _Step.COLD
-        sent = self._writer.send_some(self._descriptor, self.offset, count)
-        self.offset += sent
-        self.remaining -= sent
-        return _Step.DONE if self.remaining == 0 else _Step.AGAIN
-
-    def _look_ahead(self, length: int) -> None:
-        window = min(self.remaining, length)
-        if _is_hot(self._descriptor, self.offset, window):
-            self._trust(window)
-
-    def _hot_bytes(self) -> int:
-        """How many bytes from the offset are taken to be in the page cache; may be negative."""
-        is_recent = self._loop.time() - self._trusted_at < RESIDENCY_HOLDS_SECONDS
-        return self._trusted_until - self.offset if is_recent else 0
-
-
-def _is_hot(descriptor: int, offset: int, count: int) -> bool:
-    try:
-        return is_resident(descriptor, offset, count) is Residency.HOT
-    except OSError as error:
-        raise TransferCut(EndCause.FAILED, str(error)) from error
-
-
-def _is_writable() -> _Step:
-    return _Step.DONE
+def _is_writable() -> Step:
+    return Step.DONE
 
 
 def _cut_by(error: OSError) -> TransferCut:

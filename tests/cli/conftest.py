@@ -1,12 +1,11 @@
 """A shell to type commands in, and something to list."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import Shell
+from tests.cli.shell import Names, Shell
 
 
 @pytest.fixture
@@ -30,7 +29,7 @@ def shell(tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
-def films(shell: Shell) -> Callable[[], list[str]]:
+def films(shell: Shell) -> Names:
     """A root with films/; the function tells every path in the root."""
     (shell.root / "films").mkdir()
     (shell.root / "films" / "b.mkv").write_bytes(b"1" * 1500)

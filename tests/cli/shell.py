@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 # Generous: a noisy machine may take seconds to import.
 LIMIT_SECONDS = 120.0
+
+# What the root folder holds, by name: a fixture.
+Names = Callable[[], list[str]]
 
 
 @dataclass(frozen=True)

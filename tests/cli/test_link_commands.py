@@ -3,16 +3,14 @@
 import json
 import re
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fileserve.access.keys import Purpose, read_keys
 from fileserve.access.links import Link, genuine_link, parse_token, signed_path
-from tests.cli.shell import Shell
+from tests.cli.shell import Names, Shell
 
-Names = Callable[[], list[str]]
 URL = re.compile(r"http://127\.0\.0\.1:8000/-/s/([^/]+)/(.*)")
 WEEK = 7 * 86_400
 

@@ -6,14 +6,13 @@ import pty
 import signal
 import subprocess
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.cli.shell import LIMIT_SECONDS, Shell
+from tests.cli.shell import LIMIT_SECONDS, Names, Shell
 
-Names = Callable[[], list[str]]
 SPARSE_BYTES = 1 << 40  # takes minutes to hash: the interrupt comes long before its end
 
 

@@ -1,6 +1,7 @@
-"""What holds for all tests of the HTTP side within one process."""
+"""What holds for all tests of the HTTP side within one process, and what they start with."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -31,3 +32,19 @@ def _patient() -> Iterator[None]:
         patch.setattr(catalog_engine, "_BUSY_SECONDS", PATIENCE_SECONDS)
         patch.setattr(logs, "_CLOSING_SECONDS", PATIENCE_SECONDS)
         yield
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder to be served, with nothing in it, where a test does not make one itself."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A file that somebody may still write to."""
+    path = tmp_path / "build.log"
+    path.write_bytes(b"one\ntwo\n")
+    return path

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from test_uploads import STAGING, ask, root, staged, state
+from tus_client import staged
+from upload_client import STAGING, ask, full_folder, state
 
 from fileserve.site import forms
 from fileserve.site.form_parts import (
@@ -20,11 +21,14 @@ from fileserve.site.form_parts import (
 )
 from tests.descriptors import nothing_left_open
 
-__all__ = ["root"]
-
 BOUNDARY = "limit"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return full_folder(tmp_path)
 
 
 def part(disposition: str, content: bytes) -> bytes:

@@ -21,13 +21,6 @@ from tests.fileserve.tus_client import (
 PROBLEM_TYPES = "https://iana.org/assignments/http-problem-types#"
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    folder.mkdir()
-    return folder
-
-
 async def ask(
     client: TusClient, method: str, target: str, content: bytes = b"", **fields: str
 ) -> httpx.Response:

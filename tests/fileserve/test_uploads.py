@@ -1,118 +1,25 @@
-"""PUT, DELETE and MOVE: what they do, what they refuse, and that a refusal leaves everything."""
+"""PUT, what it does; and what every change refuses, and that a refusal leaves everything."""
 
 import asyncio
-import base64
 import hashlib
-import os
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
 from known_tokens import let_in
 from test_app import site_for
+from tus_client import staged
+from upload_client import CONTENT, STAGING, Asked, ask, ask_site, digest, full_folder, state, tag_of
 
-from fileserve.app import Site, create_app
+from fileserve.app import create_app
 from fileserve.settings import Settings
-from storage.local import HiddenNames, LocalStorage
-from storage.names import STAGING_SEGMENT
-
-STAGING = os.fsdecode(STAGING_SEGMENT)
-CONTENT = b"new content"
-
-
-def digest(content: bytes, algorithm: str = "sha256") -> str:
-    name = {"sha256": "sha-256", "sha512": "sha-512"}[algorithm]
-    encoded = base64.b64encode(hashlib.new(algorithm, content).digest()).decode()
-    return f"{name}=:{encoded}:"
+from storage.local import LocalStorage
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A served folder with one of everything that can be in the way, and a secret beside it."""
-    folder = tmp_path / "root"
-    (folder / "full" / "inner").mkdir(parents=True)
-    (folder / "empty").mkdir()
-    (folder / "old").write_bytes(b"old")
-    (folder / "full" / "inner" / "file").write_bytes(b"file")
-    (folder / "link").symlink_to("old")
-    (folder / ".hidden").write_bytes(b"hidden")
-    (tmp_path / "secret").write_bytes(b"secret")
-    (folder / "out").symlink_to("../")
-    return folder
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request."""
-
-    method: str
-    target: str
-    content: bytes | AsyncIterator[bytes]
-    fields: dict[str, str]
-
-
-def ask(
-    root: Path,
-    method: str,
-    target: str,
-    content: bytes | AsyncIterator[bytes] = b"",
-    fields: dict[str, str] | None = None,
-    *,
-    path: bytes = b"",
-    **settings: object,
-) -> httpx.Response:
-    """The answer to a writer's request; path: what the token is for."""
-    checked = Settings.model_validate({"root": root, "writable": True, **settings})
-    hidden = HiddenNames.SHOW if checked.hidden else HiddenNames.REFUSE
-    site = create_app(checked, LocalStorage(root, hidden=hidden))
-    return asyncio.run(_ask(site, Asked(method, target, content, fields or {}), path))
-
-
-async def _ask(site: Site, asked: Asked, path: bytes) -> httpx.Response:
-    secret = let_in(site, scope="write", path=path)
-    transport = httpx.ASGITransport(site)
-    try:
-        # Without a lifespan there is no catalog, and that hinders no upload.
-        async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
-            fields = {"Authorization": f"Bearer {secret}", **asked.fields}
-            return await client.request(
-                asked.method, asked.target, content=asked.content, headers=fields
-            )
-    finally:
-        await site.state.storage.close()
-
-
-def tag_of(root: Path, name: str) -> str:
-    async def get() -> str:
-        site = site_for(root)
-        transport = httpx.ASGITransport(site)
-        async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
-            return (await client.head(f"/{name}")).headers["etag"]
-
-    return asyncio.run(get())
-
-
-def state(root: Path) -> dict[str, bytes | None]:
-    """Everything below the folder above root, but for what uploads need themselves."""
-    return {
-        str(path.relative_to(root.parent)): _content_of(path)
-        for path in root.parent.rglob("*")
-        if STAGING not in path.parts
-    }
-
-
-def _content_of(path: Path) -> bytes | None:
-    if path.is_symlink():
-        return os.readlink(os.fsencode(path))
-    return path.read_bytes() if path.is_file() else None
-
-
-def staged(root: Path) -> list[str]:
-    folder = root / STAGING
-    return [name for name in os.listdir(folder) if name != "lock"] if folder.exists() else []
+    return full_folder(tmp_path)
 
 
 def test_a_new_file_is_created_and_described(root: Path) -> None:
@@ -187,6 +94,7 @@ def test_conditions_guard_what_is_there(
 # fmt: off
 OTHER = digest(b"other")
 OVER = "T"
+
 REFUSED = [
     # method  target               fields                                 status  id
     ("PUT",    "/old/new",         {},                                    409, "file-in-the-way"),
@@ -311,63 +219,6 @@ def test_what_the_disk_has_no_room_for_is_refused(root: Path) -> None:
     assert answer.status_code == 507
 
 
-def test_a_file_is_deleted_in_the_state_that_was_meant(root: Path) -> None:
-    fields = {"If-Match": tag_of(root, "old")}
-    assert ask(root, "DELETE", "/old", b"", fields).status_code == 204
-    assert not (root / "old").exists()
-
-
-def test_an_empty_folder_is_deleted_and_a_full_one_when_that_is_said(root: Path) -> None:
-    assert ask(root, "DELETE", "/empty/").status_code == 204
-    assert ask(root, "DELETE", "/full?recursive").status_code == 204
-    assert not (root / "empty").exists()
-    assert not (root / "full").exists()
-    assert staged(root) == []
-
-
-@pytest.mark.parametrize("target", ["/empty", "/full?recursive", "/link"])
-def test_any_state_is_enough_for_what_has_no_tag(root: Path, target: str) -> None:
-    # RFC 9110 section 13.1.1: "*" matches whatever is there.
-    assert ask(root, "DELETE", target, b"", {"If-Match": "*"}).status_code == 204
-
-
-def test_a_link_is_deleted_itself(root: Path) -> None:
-    assert ask(root, "DELETE", "/link").status_code == 204
-    assert ask(root, "DELETE", "/out").status_code == 204
-    assert (root / "old").read_bytes() == b"old"
-    assert (root.parent / "secret").exists()
-
-
-MOVED = [
-    # source  destination            overwrite  status
-    ("old",   "/a/b/new",            "F",       201),
-    ("old",   "http://host/n%20w",   "F",       201),
-    ("old",   "/full/inner/file",    "T",       204),
-    ("link",  "/moved",              "F",       201),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("source", "destination", "overwrite", "status"), MOVED)
-def test_a_file_is_moved(
-    root: Path, source: str, destination: str, overwrite: str, status: int
-) -> None:
-    before = state(root)
-    fields = {"Destination": destination, "Overwrite": overwrite}
-    answer = ask(root, "MOVE", f"/{source}", b"", fields)
-    assert answer.status_code == status
-    assert answer.headers["location"] == urlsplit(destination).path
-    assert answer.headers.get("content-length") == ("0" if status == 201 else None)
-    after = state(root)
-    assert f"root/{source}" not in after
-    assert after["root" + unquote(urlsplit(destination).path)] == before[f"root/{source}"]
-
-
-def test_a_folder_is_moved_with_all_it_holds(root: Path) -> None:
-    fields = {"Destination": "/a/new/"}
-    assert ask(root, "MOVE", "/full/", b"", fields).status_code == 201
-    assert (root / "a" / "new" / "inner" / "file").read_bytes() == b"file"
-
-
 def test_options_tell_what_a_writable_address_takes(root: Path) -> None:
     answer = ask(root, "OPTIONS", "/old")
     assert answer.headers["allow"] == "GET, HEAD, OPTIONS, PUT, POST, DELETE, MOVE"
@@ -379,7 +230,7 @@ def test_a_server_that_is_not_writable_changes_nothing(root: Path, method: str) 
 
     async def run() -> httpx.Response:
         asked = Asked(method, "/old", CONTENT, {"If-Match": "*"})
-        return await _ask(site_for(root), asked, b"")
+        return await ask_site(site_for(root), asked, b"")
 
     answer = asyncio.run(run())
     assert answer.status_code == 405

@@ -16,6 +16,7 @@ from storage.local import LocalStorage
 from storage.names import STAGING_SEGMENT
 
 UPLOADS = "/-/uploads/"
+OFFSET_STREAM = "application/offset+octet-stream"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class TusClient:
     async def patch(
         self, target: str, offset: int, content: bytes, **fields: str
     ) -> httpx.Response:
-        kind = {"content_type": "application/offset+octet-stream", "upload_offset": str(offset)}
+        kind = {"content_type": OFFSET_STREAM, "upload_offset": str(offset)}
         return await self.ask("PATCH", target, content, **{**kind, **fields})
 
     async def offset(self, target: str) -> int:
@@ -61,6 +62,11 @@ def metadata_of(**values: str | bytes) -> str:
         for key, value in values.items()
     }
     return ",".join(f"{key} {value}" for key, value in encoded.items())
+
+
+# Of an upload that is nothing special.
+NAMED = metadata_of(filename="a.bin")
+SIZED = {"upload_length": "10", "upload_metadata": NAMED}
 
 
 @asynccontextmanager
@@ -95,3 +101,22 @@ def staged(root: Path) -> list[str]:
     staging = root / STAGING_SEGMENT.decode()
     names = {entry.name for entry in staging.iterdir()} if staging.exists() else set()
     return sorted(names - {"lock"})
+
+
+async def parts_of(client: TusClient, *contents: bytes) -> list[str]:
+    """New parts with these contents; their addresses."""
+    uploads = []
+    for content in contents:
+        answer = await client.ask(
+            "POST", UPLOADS, upload_concat="partial", upload_length=str(len(content))
+        )
+        uploads.append(answer.headers["location"])
+        await client.patch(uploads[-1], 0, content)
+    return uploads
+
+
+async def joined(client: TusClient, uploads: list[str], filename: str) -> httpx.Response:
+    """What is answered to the request that makes one file of parts."""
+    concat = "final;" + " ".join(uploads)
+    metadata = metadata_of(filename=filename)
+    return await client.ask("POST", UPLOADS, upload_concat=concat, upload_metadata=metadata)

@@ -80,3 +80,25 @@ def catalog(catalog_url: str) -> Iterator[Catalog]:
     """An empty catalog, in SQLite and in PostgreSQL."""
     with Catalog.open(catalog_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    """The root folder, with one of everything in it and a secret beside it."""
+    top = tmp_path / "root"
+    (top / "folder").mkdir(parents=True)
+    (tmp_path / "secret").write_bytes(b"secret")
+    (top / "film.mkv").write_bytes(b"0123456789")
+    (top / "empty").touch()
+    (top / "folder" / "inner").write_bytes(b"inner")
+    (top / ".hidden").write_bytes(b"hidden")
+    (top / ".secret").mkdir()
+    (top / ".secret" / "x").write_bytes(b"x")
+    (top / "published").symlink_to(".secret/x")
+    (top / "link").symlink_to("film.mkv")
+    (top / "to-folder").symlink_to("folder")
+    (top / "out").symlink_to("../secret")
+    (top / "absolute").symlink_to(top / "film.mkv")
+    (top / "dangling").symlink_to("nothing")
+    os.mkfifo(top / "fifo")
+    return top

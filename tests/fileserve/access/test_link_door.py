@@ -2,91 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-import httpx
 import pytest
 
 from fileserve.access.keys import Purpose, remove_key, rotate_key, signing_key
-from fileserve.access.links import Link, signed_path
-from fileserve.app import create_app
-from fileserve.settings import Settings
-from storage.catalog import Catalog
-from storage.local import LocalStorage
-
-CONTENT = bytes(range(250)) * 40
-FILE = Link("filelink", (b"films", b"a b.bin"), is_folder=False)
-FOLDER = Link("folderlink", (b"films",), is_folder=True)
-PLACE = "/films/a%20b.bin"
-
-
-@dataclass(frozen=True)
-class Served:
-    """A site of a folder, and the folder of its keys and catalog."""
-
-    root: Path
-    state: Path
-
-    def path(self, link: Link, below: str = "") -> str:
-        """The path of a link's URL; below stands behind it."""
-        key = signing_key(self.state, Purpose.LINK)
-        return signed_path(link, key.key_id, key.secret) + below
-
-    def catalog(self) -> Catalog:
-        return Catalog.open(f"sqlite:///{self.state / 'catalog.sqlite'}")
-
-    @asynccontextmanager
-    async def running(self, **settings: object) -> Any:
-        checked = Settings.model_validate({"root": self.root, "state_dir": self.state, **settings})
-        site = create_app(checked, LocalStorage(self.root))
-        async with site.router.lifespan_context(site):
-            yield site
-
-    def ask(self, *asked: "Asked", **settings: object) -> list[httpx.Response]:
-        """The answers of one server to one request after the other."""
-
-        async def run() -> list[httpx.Response]:
-            async with self.running(**settings) as site:
-                return [await each.of(site) for each in asked]
-
-        return asyncio.run(run())
-
-    def get(self, path: str, client: str = "192.0.2.7", **fields: str) -> httpx.Response:
-        return self.ask(Asked(path, client=client, fields=fields))[0]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request by a client; the names of fields have underscores."""
-
-    path: str
-    method: str = "GET"
-    client: str = "192.0.2.7"
-    fields: Any = None
-
-    async def of(self, site: Any) -> httpx.Response:
-        transport = httpx.ASGITransport(site, client=(self.client, 50_000))
-        names = {name.replace("_", "-"): value for name, value in (self.fields or {}).items()}
-        async with httpx.AsyncClient(transport=transport, base_url="http://host") as client:
-            return await client.request(self.method, self.path, headers=names)
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Served:
-    root, state = tmp_path / "root", tmp_path / "state"
-    (root / "films" / "2026").mkdir(parents=True)
-    (root / "films" / "a b.bin").write_bytes(CONTENT)
-    (root / "films" / "2026" / "c.txt").write_text("c")
-    (root / "films" / "page.html").write_text("<p>page</p>")
-    (root / "other").mkdir()
-    (root / "other" / "secret.txt").write_text("secret")
-    (root / "top.txt").write_text("top")
-    state.mkdir()
-    return Served(root, state)
+from fileserve.access.links import Link
+from tests.fileserve.access.linked_site import CONTENT, FILE, FOLDER, PLACE, Asked, Served, statuses
 
 
 @pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
@@ -228,6 +150,7 @@ def test_an_attachment_is_saved_not_shown(served: Served) -> None:
 
 
 PAST, FUTURE = int(time.time()) - 10, int(time.time()) + 3600
+
 ENDED = [
     # link                                         client            status  title
     (replace(FILE, expires_at=PAST),               "192.0.2.7",      410,    "expired"),
@@ -290,182 +213,6 @@ def test_a_running_server_learns_of_a_new_key_and_of_a_revocation(served: Served
             return [before.status_code, after.status_code]
 
     assert asyncio.run(run()) == [200, 410]
-
-
-def statuses(answers: Sequence[httpx.Response]) -> list[int]:
-    return [answer.status_code for answer in answers]
-
-
-def by(agent: str, path: str, **fields: str) -> Asked:
-    return Asked(path, fields={"user_agent": agent, **fields})
-
-
-def test_a_client_has_one_delivery_however_it_asks(served: Served) -> None:
-    path = served.path(replace(FILE, downloads=2))
-    answers = served.ask(
-        by("one", path, range="bytes=0-99"),
-        by("one", path, range="bytes=100-199"),
-        by("one", path),
-        by("two", path, range="bytes=0-"),
-        by("three", path),
-        by("three", path, range="bytes=5-"),
-        by("two", path, range="bytes=7-"),
-    )
-    assert statuses(answers) == [206, 206, 200, 206, 410, 410, 206]
-    assert "used up" in answers[4].json()["detail"]
-    with served.catalog() as catalog:
-        assert catalog.deliveries("filelink") == 2
-
-
-def test_another_address_is_another_client(served: Served) -> None:
-    path = served.path(replace(FILE, downloads=1))
-    here, there = served.ask(Asked(path), Asked(path, client="192.0.2.8"))
-    assert (here.status_code, there.status_code) == (200, 410)
-
-
-def test_looking_again_at_the_page_of_a_file_is_the_same_delivery(served: Served) -> None:
-    path = served.path(replace(FILE, downloads=1))
-    asked = [by("one", path + "?view"), by("one", path + "?view"), by("one", path)]
-    assert statuses(served.ask(*asked, *asked)) == [200, 200, 200, 200, 200, 410]
-
-
-def test_a_range_that_is_ignored_asks_for_the_whole(served: Served) -> None:
-    path = served.path(replace(FILE, downloads=1))
-    whole = by("one", path, range="items=0-1")
-    assert statuses(served.ask(whole, whole)) == [200, 410]
-
-
-def test_whoever_has_it_all_and_asks_again_begins_a_new_delivery(served: Served) -> None:
-    path = served.path(replace(FILE, downloads=2))
-    answers = served.ask(*[by("one", path) for _ in range(3)])
-    assert statuses(answers) == [200, 200, 410]
-
-
-def test_a_whole_request_after_a_part_is_the_same_delivery(served: Served) -> None:
-    path = served.path(replace(FILE, downloads=1))
-    part = by("one", path, range="bytes=0-4999")
-    assert statuses(served.ask(part, by("one", path))) == [206, 200]
-
-
-def test_another_file_of_the_folder_is_the_same_delivery_and_the_same_is_not(
-    served: Served,
-) -> None:
-    base = served.path(replace(FOLDER, downloads=1))
-    answers = served.ask(
-        by("one", base + "a%20b.bin"),
-        by("one", base + "2026/c.txt"),
-        by("one", base + "?archive=zip"),
-        by("one", base + "?archive=tar"),
-        by("one", base + "a%20b.bin"),
-    )
-    assert statuses(answers) == [200, 200, 200, 200, 410]
-
-
-NOT_COUNTED = [
-    # asked                                                   id
-    (Asked("", "HEAD"),                                       "head"),
-    (Asked("", "OPTIONS"),                                    "options"),
-    (Asked("?checksum"),                                      "checksum"),
-    (Asked("?qr"),                                            "qr-code"),
-    (Asked("", fields={"if_none_match": "*"}),                "not-modified"),
-    (Asked("", fields={"if_match": '"x"'}),                   "precondition-failed"),
-    (Asked("", fields={"range": "bytes=99999999-"}),          "unsatisfiable"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("asked", [r[0] for r in NOT_COUNTED], ids=[r[1] for r in NOT_COUNTED])
-def test_what_brings_no_bytes_of_the_file_counts_nothing(served: Served, asked: Asked) -> None:
-    path = served.path(replace(FILE, downloads=1))
-    served.ask(replace(asked, path=path + asked.path, client="192.0.2.9"))
-    assert served.get(path).status_code == 200
-
-
-COUNTED = [
-    # query of a file or a folder      id
-    ("films/a%20b.bin?download",       "download"),
-    ("films/a%20b.bin?view",           "view-page-that-shows-it"),
-    ("films/a%20b.bin?view&download",  "view-and-more"),
-    ("films/a%20b.bin?manifest=x",     "what-only-folders-have"),
-    ("films/a%20b.bin?x=view",         "view-as-a-value"),
-    ("films/a%20b.bin?qr=1&follow",    "something-and-follow"),
-    ("films/?archive=zip",             "archive"),
-    ("films/?%61rchive=zip",           "archive-escaped"),
-    ("films/?x=1&archive=tar",         "archive-second"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("query", [r[0] for r in COUNTED], ids=[r[1] for r in COUNTED])
-def test_what_brings_bytes_counts_however_it_is_asked_for(served: Served, query: str) -> None:
-    base = served.path(replace(FOLDER, downloads=1)).removesuffix("films/")
-    first, second = served.ask(
-        by("one", base + query), by("two", base + "films/a%20b.bin"), follow_idle_seconds=0.2
-    )
-    assert (first.status_code, second.status_code) == (200, 410)
-
-
-def test_the_index_file_of_a_folder_is_a_delivery(served: Served) -> None:
-    (served.root / "films" / "index.html").write_text("<p>films</p>")
-    base = served.path(replace(FOLDER, downloads=1))
-    first, other, manifest, again = served.ask(
-        by("one", base), by("two", base), by("one", base + "?manifest=sha256"), by("one", base),
-        index=True,
-    )  # fmt: skip
-    assert first.text == "<p>films</p>"
-    assert (other.status_code, manifest.status_code) == (410, 200)
-    # It is a page, which is seen more than once.
-    assert again.status_code == 200
-
-
-OF_A_USED_UP_FOLDER = [
-    # below the link           method   client  status  id
-    ("",                       "GET",   "me",   200,    "listing-for-its-holder"),
-    ("",                       "HEAD",  "me",   200,    "head-for-its-holder"),
-    ("2026",                   "GET",   "me",   301,    "redirect-for-its-holder"),
-    ("",                       "GET",   "you",  410,    "listing"),
-    ("?format=json",           "GET",   "you",  410,    "listing-for-programs"),
-    ("?manifest=metalink",     "GET",   "you",  410,    "manifest"),
-    ("?recursive",             "GET",   "you",  410,    "search"),
-    ("?qr",                    "GET",   "you",  410,    "qr"),
-    ("",                       "HEAD",  "you",  410,    "head"),
-    ("a%20b.bin",              "HEAD",  "you",  410,    "head-of-a-file"),
-    ("a%20b.bin?checksum",     "GET",   "you",  410,    "checksum"),
-    ("?archive=zip",           "GET",   "you",  410,    "archive"),
-    ("",                       "OPTIONS", "you", 204,   "options-tells-nothing"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("below", "method", "agent", "status"),
-    [row[:4] for row in OF_A_USED_UP_FOLDER],
-    ids=[row[4] for row in OF_A_USED_UP_FOLDER],
-)
-def test_a_used_up_folder_is_open_to_those_who_hold_a_delivery(
-    served: Served, below: str, method: str, agent: str, status: int
-) -> None:
-    base = served.path(replace(FOLDER, downloads=1))
-    looked, got, then = served.ask(
-        by("you", base),
-        by("me", base + "a%20b.bin"),
-        replace(by(agent, base + below), method=method),
-    )
-    # Looking begins nothing: there was one left for somebody else.
-    assert statuses([looked, got]) == [200, 200]
-    assert then.status_code == status
-
-
-def test_a_link_bound_to_the_first_address_is_that_client_s(served: Served) -> None:
-    path = served.path(replace(FILE, is_bound_to_first=True))
-    first, other, again = served.ask(
-        Asked(path), Asked(path, client="192.0.2.8"), by("another agent", path)
-    )
-    assert statuses([first, other, again]) == [200, 403, 200]
-
-
-def test_without_its_catalog_a_link_goes_on_uncounted(served: Served) -> None:
-    (served.state / "catalog.sqlite").mkdir()
-    path = served.path(replace(FILE, downloads=1, is_bound_to_first=True))
-    answers = served.ask(Asked(path), Asked(path, client="192.0.2.8"))
-    assert statuses(answers) == [200, 200]
 
 
 def test_a_damaged_key_file_closes_links_and_nothing_else(served: Served) -> None:

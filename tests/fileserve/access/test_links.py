@@ -4,14 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fileserve.access.links import (
-    Link,
-    genuine_link,
-    parse_token,
-    sign,
-    signed_path,
-    terms_text,
-)
+from fileserve.access.links import Link, genuine_link, parse_token, sign, signed_path, terms_text
 from fileserve.access.networks import plain_address
 
 KEY_ID = "3f9a1c02"

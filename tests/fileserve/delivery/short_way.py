@@ -4,7 +4,7 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ from fileserve.delivery.time_limits import Limits
 from fileserve.delivery.zerocopy import ZeroCopyProtocol, protocol_class
 from fileserve.settings import Settings
 from storage.local import LocalStorage
+
+LARGE_BYTES = 8 << 20
+Run = Callable[[Coroutine[object, object, None]], None]
 
 PATIENCE_SECONDS = 30.0
 # The kernel's least is twice this; more would hide how far a server reads ahead.
@@ -182,3 +185,9 @@ def open_files(folder: Path) -> list[str]:
         if target.startswith(f"{folder}/"):
             found.append(target)
     return found
+
+
+def get(*fields: bytes, method: bytes = b"GET", target: bytes = b"/facts.bin") -> bytes:
+    """A whole request without content."""
+    lines = (b"Host: a", *fields)
+    return b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (method, target, b"\r\n".join(lines))

@@ -1,41 +1,12 @@
 """A body is a sequence of segments; a range is a cut through it."""
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fileserve.delivery.body import EMPTY, Segment, Slice, body_of
 from fileserve.http.ranges import Span
-
-
-@dataclass(frozen=True)
-class Letters:
-    """An open file of known content, for arithmetic only."""
-
-    content: bytes
-    zero_copy: bool = True
-
-    def fileno(self) -> int:
-        raise NotImplementedError
-
-    async def read(self, offset: int, length: int) -> bytes:
-        return self.content[offset : offset + length]
-
-
-FILE = Letters(b"abcdefghij")
-
-
-def content_of(segments: tuple[Segment, ...]) -> bytes:
-    pieces = []
-    for segment in segments:
-        if isinstance(segment, bytes):
-            pieces.append(segment)
-        else:
-            assert isinstance(segment.file, Letters)
-            pieces.append(segment.file.content[segment.start : segment.stop])
-    return b"".join(pieces)
+from tests.fileserve.delivery.letters import FILE, Letters, content_of
 
 
 def test_the_length_is_the_sum_of_the_segments() -> None:

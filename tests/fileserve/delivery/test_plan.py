@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_body import FILE, Letters, content_of
 
 from fileserve.delivery.body import Slice, body_of
 from fileserve.delivery.plan import Plan, Representation, describe, make_plan, request_fields
 from fileserve.http.validators import EntityTag, Validators
+from tests.fileserve.delivery.letters import FILE, Letters, content_of
 
 NOW = 1_700_000_000.0
 MODIFIED = 1_600_000_000  # Sun, 13 Sep 2020 12:26:40 GMT

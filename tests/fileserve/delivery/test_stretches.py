@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 
 from starlette.types import Scope
 
@@ -10,22 +9,8 @@ from fileserve.delivery.body import Body, Slice, Stretch, body_of
 from fileserve.delivery.plan import Plan
 from fileserve.delivery.transfer import transfer
 from fileserve.http.ranges import Span
+from tests.fileserve.delivery.letters import Letters
 from tests.fileserve.recording_send import RecordingSend, http_scope, no_more_request
-
-
-@dataclass(frozen=True)
-class Letters:
-    """An open file of known content."""
-
-    content: bytes
-    zero_copy: bool = True
-
-    def fileno(self) -> int:
-        raise NotImplementedError
-
-    async def read(self, offset: int, length: int) -> bytes:
-        return self.content[offset : offset + length]
-
 
 FILE = Letters(b"abcdefgh")
 
