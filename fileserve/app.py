@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 _UPLOADS_PREFIX = b"/-/uploads/"
 SERVICE_PREFIX = "/-/"
+# As late as a server may learn of a token that was revoked.
+_SESSION_KEY_SECONDS = 1.0
 
 
 class Site(FastAPI):
@@ -87,7 +89,7 @@ class Site(FastAPI):
         # Until the one in the state folder is read: sessions by it end with this process.
         self.session_key = secrets.token_bytes(32)
         self.gate = self._gate_for(settings)
-        self._door = LinkDoor(KnownKeys(_place_of_keys(settings)), self.state.desk)
+        self._door = LinkDoor(KnownKeys(_place_of_keys(settings), Purpose.LINK), self.state.desk)
         log = log_access if settings.access_log else None
         self._follow = Following(self.state.transfers, log)
 
@@ -214,15 +216,39 @@ async def _lifespan(site: Site) -> AsyncIterator[None]:
             await desk.start()
             if site.changes is not None:
                 site.changes.start()
-            if site.gate is not None:
-                site.session_key = await asyncio.to_thread(_kept_session_key, site)
-            async with background_sums(settings, partial(open_catalog, settings)):
+            async with (
+                _session_key_followed(site),
+                background_sums(settings, partial(open_catalog, settings)),
+            ):
                 yield
         finally:
             if site.changes is not None:
                 await site.changes.stop()
             await desk.close()
             await storage.close()
+
+
+@asynccontextmanager
+async def _session_key_followed(site: Site) -> AsyncIterator[None]:
+    """Logins are judged by the newest key, also when the admin makes one to end them all."""
+    if site.gate is None:
+        yield
+        return
+    site.session_key = await asyncio.to_thread(_kept_session_key, site)
+    known = KnownKeys(_place_of_keys(site.state.settings), Purpose.SESSION)
+
+    async def follow() -> None:
+        while True:
+            await asyncio.sleep(_SESSION_KEY_SECONDS)
+            for newest in [*(await known.current()).values()][-1:]:
+                site.session_key = newest
+
+    following = asyncio.create_task(follow())
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.wait({following})
 
 
 def _kept_session_key(site: Site) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fileserve.operations.catalog_desk import CatalogPlace
 from fileserve.settings import Settings, SettingsError
+from fileserve.state_owner import note_owner, refuse_of_another
 from storage.errors import CatalogUnavailable
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ _MAX_NAME_LENGTH = 40
 def state_folder(settings: Settings) -> Path:
     """The folder, which need not exist yet.
 
-    Raises SettingsError where none can be told, or where it would lie in the served folder.
+    Raises SettingsError where none can be told, where it would lie in the served folder, and
+    where it belongs to another root.
     """
     folder = settings.state_dir or _default_folder(settings)
     _refuse_in_root(settings.root, folder, "state_dir")
+    refuse_of_another(folder, settings.root)
     return folder
 
 
@@ -39,6 +42,7 @@ def made_state_folder(settings: Settings) -> Path:
         folder.mkdir(mode=_FOLDER_MODE, exist_ok=True)
     except OSError as error:
         raise SettingsError(f"state_dir: cannot make {str(folder)!r}: {error.strerror}") from error
+    note_owner(folder, settings.root)
     return folder
 
 

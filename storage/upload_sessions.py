@@ -54,7 +54,8 @@ class Session:
     target: what it becomes; None for a part.  length: with so many bytes it is whole; None is not
     known yet.  announced: the length that was told by who will still say when that is all.
     sha256: in hexadecimal, what the whole has to have; None: nobody told.
-    metadata, concatenation: as the client wrote them.  owner: who began it.  inode: of its bytes.
+    metadata, concatenation: as the client wrote them.  owner: who began it, "" for nobody knows.
+    inode: of its bytes.
     part_ids: the uploads it is joined of.  joined_into: the upload that took this part's bytes.
     trusted: only so many bytes count after a crash, those behind were not verified; None: all.
     existing, expected: what may have the target's name when it is given it; as storage.landing.

@@ -25,7 +25,7 @@ import pytest
 _SFTP_SERVERS = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server")
 _OPTIONS = "fsname=frozen,dir_cache=no,entry_timeout=0,attr_timeout=0,negative_timeout=0"
 # Generous: the machine may be busy.  None of these is waited for when all goes well.
-_WAIT_SECONDS = 20.0
+_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

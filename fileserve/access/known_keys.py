@@ -1,4 +1,4 @@
-"""The keys of links as a running server knows them: at most a second behind the file."""
+"""The keys of one purpose as a running server knows them: at most a second behind the file."""
 
 import asyncio
 import logging
@@ -18,13 +18,14 @@ _FileState = tuple[int, int, int]
 
 
 class KnownKeys:
-    """The keys that verify links, by id; none where no link was ever made.
+    """The keys that verify what has that purpose, by id, the newest last; none where none was made.
 
     state_folder None: this server has no place for keys.
     """
 
-    def __init__(self, state_folder: Path | None) -> None:
+    def __init__(self, state_folder: Path | None, purpose: Purpose) -> None:
         self._folder = state_folder
+        self._purpose = purpose
         self._executor = DaemonExecutor("keys", 1)
         self._keys: Mapping[str, bytes] = {}
         self._state: _FileState | None = None
@@ -43,14 +44,15 @@ class KnownKeys:
 
     async def _renew(self, folder: Path) -> None:
         try:
-            waiting = self._executor.submit(_read_if_changed, folder, self._state)
+            waiting = self._executor.submit(_read_if_changed, folder, self._purpose, self._state)
             found = await asyncio.wait_for(asyncio.wrap_future(waiting), _READ_SECONDS)
             if found is not None:
                 self._state, self._keys = found
             self._is_well = True
         except (KeysUnreadable, Unavailable, OSError) as error:
             if self._is_well:
-                _log.error("%s; links are judged by the keys of before", error)
+                what = f"{self._purpose.value}s"
+                _log.error("%s; %s are judged by the keys of before", error, what)
             self._is_well = False
         finally:
             self._read_at = time.monotonic()
@@ -58,11 +60,11 @@ class KnownKeys:
 
 
 def _read_if_changed(
-    folder: Path, known: _FileState | None
+    folder: Path, purpose: Purpose, known: _FileState | None
 ) -> tuple[_FileState, Mapping[str, bytes]] | None:
     """The state of the file and the keys in it; None where that state is known."""
     state = _state_of(folder / KEYS_FILE)
-    return None if state == known else (state, read_keys(folder).all_for(Purpose.LINK))
+    return None if state == known else (state, read_keys(folder).all_for(purpose))
 
 
 def _state_of(path: Path) -> _FileState:

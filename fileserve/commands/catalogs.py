@@ -1,6 +1,7 @@
 """The catalog as commands use it: opened for the length of a block."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from fileserve import console
 from fileserve.settings import SettingsError
 from fileserve.state import catalog_file, usable_catalog_url
 from storage.catalog_records import COPY_SUFFIX
+from storage.errors import CatalogUnavailable
 
 if TYPE_CHECKING:
     from fileserve.settings import Settings
@@ -38,6 +40,16 @@ def existing_catalog(settings: "Settings") -> "Iterator[Catalog | None]":
         return
     with opened_catalog(settings) as catalog:
         yield catalog
+
+
+def note_if_there(settings: "Settings", deed: str, detail: str) -> None:
+    """Write down what was done with the keys, which are as they are also where that fails."""
+    try:
+        with existing_catalog(settings) as catalog:
+            if catalog is not None:
+                catalog.note_event(int(time.time()), console.person(), deed, detail=detail)
+    except CatalogUnavailable as error:
+        console.note(f"{error}; the keys are as told, but 'fileserve events' will not show it")
 
 
 def is_there(settings: "Settings") -> bool:

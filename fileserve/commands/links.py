@@ -143,6 +143,7 @@ def revoke(*, link_id: LinkId, root: RootOption = None) -> None:
 def rotate(*, forget_old: ForgetOld = False, root: RootOption = None) -> None:
     """Sign with a new key from now on; links made before go on, but with --forget-old."""
     from fileserve.access import keys  # noqa: PLC0415
+    from fileserve.commands.catalogs import note_if_there  # noqa: PLC0415
     from fileserve.state import made_state_folder  # noqa: PLC0415
 
     settings = settings_for(root)
@@ -155,20 +156,8 @@ def rotate(*, forget_old: ForgetOld = False, root: RootOption = None) -> None:
         if forget_old:
             keys.remove_key(folder, keys.Purpose.LINK, key_id)
         console.say(f"key {key_id} {'is forgotten' if forget_old else 'goes on for old ones'}")
-    _note_rotation(settings, f"{new.key_id}, {'old ones forgotten' if forget_old else 'old go on'}")
-
-
-def _note_rotation(settings: "Settings", detail: str) -> None:
-    """Write it down; the keys are as they are, also where that fails."""
-    from fileserve.commands.catalogs import existing_catalog  # noqa: PLC0415
-
-    try:
-        with existing_catalog(settings) as catalog:
-            if catalog is not None:
-                now = int(time.time())
-                catalog.note_event(now, console.person(), "link key new", detail=detail)
-    except errors.CatalogUnavailable as error:
-        console.note(f"{error}; the keys are as told, but 'fileserve events' will not show it")
+    detail = f"{new.key_id}, {'old ones forgotten' if forget_old else 'old go on'}"
+    note_if_there(settings, "link key new", detail)
 
 
 def _base_url(settings: "Settings") -> str:

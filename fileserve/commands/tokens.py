@@ -96,6 +96,23 @@ def revoke(*, name: KnownName, root: RootOption = None) -> None:
     console.say(f"revoked {name}; running servers know it within two seconds")
 
 
+@app.command("end-logins")
+def end_logins(*, root: RootOption = None) -> None:
+    """End all logins of browsers; the tokens they began with go on."""
+    from fileserve.access import keys  # noqa: PLC0415
+    from fileserve.commands.catalogs import note_if_there  # noqa: PLC0415
+    from fileserve.state import made_state_folder  # noqa: PLC0415
+
+    settings = settings_for(root)
+    folder = made_state_folder(settings)
+    old = keys.read_keys(folder).all_for(keys.Purpose.SESSION)
+    keys.rotate_key(folder, keys.Purpose.SESSION)
+    for key_id in old:
+        keys.remove_key(folder, keys.Purpose.SESSION, key_id)
+    console.say("all logins have ended; running servers know it within two seconds")
+    note_if_there(settings, "logins ended", "")
+
+
 def _place(path: str) -> Name:
     try:
         return parse_served_path(path)

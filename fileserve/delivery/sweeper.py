@@ -27,20 +27,32 @@ class Sweeper:
         self._loop = loop
         self._connections: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._has_waited = False
 
     def add(self, connection: Watched, tick_seconds: float) -> None:
         """Look at ``connection`` every ``tick_seconds`` (those of the first one hold)."""
         self._connections.add(connection)
         if self._timer is None:
-            self._timer = self._loop.call_later(tick_seconds, self._sweep, tick_seconds)
+            self._sweep_after(tick_seconds)
 
     def discard(self, connection: Watched) -> None:
         """Stop looking at ``connection``."""
         self._connections.discard(connection)
 
-    def _sweep(self, tick_seconds: float) -> None:
+    def _sweep_after(self, tick_seconds: float) -> None:
+        due = self._loop.time() + tick_seconds
+        self._timer = self._loop.call_at(due, self._sweep, tick_seconds, due)
+
+    def _sweep(self, tick_seconds: float, due: float) -> None:
         self._timer = None
         now = self._loop.time()
+        # A loop that stood still (a paused machine, a stopped process) reads first what came
+        # meanwhile: its clients were in time.  Not twice in a row, or limits would mean nothing.
+        if now - due > tick_seconds and not self._has_waited:
+            self._has_waited = True
+            self._sweep_after(tick_seconds)
+            return
+        self._has_waited = False
         for connection in tuple(self._connections):
             try:
                 connection.look(now)
@@ -49,7 +61,7 @@ class Sweeper:
                 self._connections.discard(connection)
                 connection.abort()
         if self._connections:
-            self._timer = self._loop.call_later(tick_seconds, self._sweep, tick_seconds)
+            self._sweep_after(tick_seconds)
 
 
 _sweepers: WeakKeyDictionary[ServerState, Sweeper] = WeakKeyDictionary()

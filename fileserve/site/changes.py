@@ -44,6 +44,7 @@ _SWEEP_SECONDS = 3600.0
 _MAKING = frozenset(("PUT", "POST"))
 _ROOT = Name(())
 _UNTAGGED = problem(412, "The condition fails: a folder or a link has no tag, only '*' matches it.")
+_TOP = problem(403, "The top folder itself is neither removed, moved nor replaced.")
 _Answer = Callable[[RequestedPath, Scope, Receive, Send], Awaitable[None]]
 
 
@@ -137,6 +138,7 @@ class Changes:
         """Remove a file, an empty folder, or with ?recursive a folder and all it holds."""
         name = requested.name
         require_write(scope, name)
+        _refuse_top(name)
         expected = await self._expected(requested, scope)
         is_recursive = "recursive" in first_values(scope["query_string"])
         depth = Depth.TREE if is_recursive else Depth.ENTRY
@@ -151,6 +153,8 @@ class Changes:
         old, new = requested.name, self._destination(scope).name
         require_write(scope, old)
         require_write(scope, new)
+        _refuse_top(old)
+        _refuse_top(new)
         expected = await self._expected(requested, scope)
         if old == new:
             raise Declined(problem(403, "This is its address already."))
@@ -202,3 +206,9 @@ class Changes:
         if (field_of(scope, b"overwrite") or b"F").strip().upper() != b"T":
             raise Declined(problem(412, "There is a file already; 'Overwrite: T' replaces it."))
         return Claim(Existing.REPLACE, current)
+
+
+def _refuse_top(name: Name) -> None:
+    """Raise Declined for the root itself."""
+    if not name.segments:
+        raise Declined(_TOP)

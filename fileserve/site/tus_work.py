@@ -114,13 +114,15 @@ def is_file(session: Session) -> bool:
 def require_owner(visit: Visit, session: Session) -> None:
     """Raise Declined unless the visitor may go on with an upload that somebody began.
 
-    A part leads to no name yet: it is for whoever began it, and for the admin of everything.
+    It is for whoever began it and may still write there, and for an admin of what it becomes: of
+    a part, which leads to no name yet, for the admin of everything.
     """
+    is_own = visit.who == session.owner or not session.owner
     if session.target is None:
-        may_write = visit.who == session.owner or (visit.is_admin and visit.writes == ())
+        may_go_on = is_own or (visit.is_admin and visit.writes == ())
     else:
-        may_write = visit.may_write(session.target)
-    if not may_write:
+        may_go_on = (is_own or visit.is_admin) and visit.may_write(session.target)
+    if not may_go_on:
         raise Declined(NOT_ALLOWED)
 
 

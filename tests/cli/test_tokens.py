@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fileserve.access.keys import Purpose, read_keys, signing_key
 from tests.cli.shell import Ended, Shell
 
 SECRET = re.compile(r"fs_[A-Za-z0-9_-]{43}\n")
@@ -67,6 +68,22 @@ def test_who_made_and_revoked_a_token_is_written_down(shell: Shell) -> None:
     assert deeds == [("token created", "bob, read"), ("token revoked", "bob")]
 
 
+def test_the_end_of_all_logins_is_a_new_key(shell: Shell) -> None:
+    made(shell, "bob")
+    state = catalog_of(shell).parent
+    first = signing_key(state, Purpose.SESSION)
+    link = signing_key(state, Purpose.LINK)
+    ended = shell.run("token", "end-logins")
+    assert (ended.code, ended.err) == (0, "")
+    assert "all logins have ended" in ended.out
+    ring = read_keys(state)
+    assert list(ring.all_for(Purpose.LINK)) == [link.key_id]
+    (new,) = ring.all_for(Purpose.SESSION)
+    assert new != first.key_id
+    assert "logins ended" in shell.run("events").out
+    assert listed(shell)[0]["revoked"] is None
+
+
 REFUSALS = [
     # words                                             code  part of the sentence
     (["create", "a b"], 2, "no name for a token"),
@@ -90,7 +107,7 @@ def test_refusals_say_why(shell: Shell) -> None:
         assert ended.out == ""
 
 
-@pytest.mark.parametrize("word", ["create", "list", "revoke"])
+@pytest.mark.parametrize("word", ["create", "list", "revoke", "end-logins"])
 def test_every_command_has_help(shell: Shell, word: str) -> None:
     ended = shell.run("token", word, "--help")
     assert ended.code == 0

@@ -58,7 +58,14 @@ class Restarted:
         """
         staging = self.root / STAGING_SEGMENT.decode()
         files = list(staging.iterdir()) if staging.exists() else []
-        return [file.name for file in files if file.suffix != ".json" and file.stat().st_size]
+        return [file.name for file in files if file.suffix != ".json" and _size(file)]
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # the server has just tidied up
+        return 0
 
 
 @contextlib.contextmanager

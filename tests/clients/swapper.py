@@ -1,7 +1,7 @@
 """Exchanges two paths over and over, as a program of its own: `swapper A B COUNT`.
 
-It swaps until COUNT swaps are made and its standard input has ended, both; then it prints how
-many it made.
+It says when it has begun, and swaps until COUNT swaps are made and its standard input has ended,
+both; then it prints how many it made.
 """
 
 import ctypes
@@ -26,6 +26,8 @@ def main(first: str, second: str, at_least: int) -> int:
             for _ in range(_SWAPS_BETWEEN_LOOKS):
                 if libc.renameat2(_AT_FDCWD, a, _AT_FDCWD, b, _RENAME_EXCHANGE) != 0:
                     raise OSError(ctypes.get_errno(), "renameat2 failed", first)
+            if swaps == 0:
+                print("begun", flush=True)
             swaps += _SWAPS_BETWEEN_LOOKS
             is_wanted = is_wanted and not selector.select(0)
     return swaps

@@ -10,11 +10,13 @@ import pytest
 from tests.clients.access_log import access_lines, errors_in
 from tests.clients.programs import IS_BIG, require, running, wait_until
 from tests.clients.samples import MIB, bytes_on_disk, write_random, write_sparse
-from tests.running_server import running_server
+from tests.running_server import free_port, running_server
 
 # What the closing notes are about: 20 GB of holes.
 SPARSE_FILES, SPARSE_BYTES = (5, 4096 * MIB) if IS_BIG else (3, 64 * MIB)
 RANDOM_BYTES = 64 * MIB
+# A whole archive at the pace of what is to be interrupted after a third: time enough to do so.
+SECONDS = 16
 
 Command = Callable[[str, Path, int | None], list[str]]
 
@@ -64,14 +66,16 @@ def test_a_folder_download_resumes_after_the_server_was_killed(
     require(client.__name__, "unzip")
     size = _fill(tmp_path / "root")
     target = tmp_path / "root.zip"
-    with running_server(tmp_path / "root") as server:
-        with running(client(f"{server.url}?archive=zip", target, size // 8)) as process:
-            wait_until(lambda: bytes_on_disk(target) >= size // 3, "a third of the archive")
-            server.kill()
-            assert process.wait() != 0, "the client did not notice that the server was gone"
-        port = server.port
+    port = ("--port", str(free_port()))
+    with (
+        running_server(tmp_path / "root", *port) as server,
+        running(client(f"{server.url}?archive=zip", target, size // SECONDS)) as process,
+    ):
+        wait_until(lambda: bytes_on_disk(target) >= size // 3, "a third of the archive")
+        server.kill()
+        assert process.wait() != 0, "the client did not notice that the server was gone"
     arrived = bytes_on_disk(target)
-    with running_server(tmp_path / "root", "--port", str(port)) as server:
+    with running_server(tmp_path / "root", *port) as server:
         done = _finish(client(f"{server.url}?archive=zip", target, None))
         assert done.returncode == 0, done.stderr
         server.stop()
@@ -90,7 +94,7 @@ def test_a_folder_that_changed_between_two_parts_is_never_mixed(tmp_path: Path) 
     target = tmp_path / "root.zip"
     with running_server(tmp_path / "root") as server:
         url = f"{server.url}?archive=zip"
-        with running(aria2c(url, target, size // 8)) as process:
+        with running(aria2c(url, target, size // SECONDS)) as process:
             wait_until(lambda: bytes_on_disk(target) >= size // 3, "a third of the archive")
             process.terminate()  # aria2 then notes which parts it has
             process.wait()

@@ -10,7 +10,7 @@ from tests.clients.browsers import opened_page
 from tests.clients.patient_proxy import patient_proxy
 from tests.clients.programs import wait_until
 from tests.clients.samples import MIB, sha256_of, write_random
-from tests.running_server import running_server
+from tests.running_server import free_port, running_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -29,8 +29,9 @@ def test_a_download_goes_on_after_its_server_was_killed(
     root, got = tmp_path / "root", tmp_path / "got"
     root.mkdir()
     sha256 = write_random(root / "data.bin", SIZE)
+    port = ("--port", str(free_port()))
     with (
-        running_server(root) as first,
+        running_server(root, *port) as first,
         patient_proxy(first.port, bytes_per_second=BYTES_PER_SECOND) as proxy,
         opened_page(browser, accept_downloads=True) as page,
     ):
@@ -39,7 +40,7 @@ def test_a_download_goes_on_after_its_server_was_killed(
             page.get_by_role("link", name=link, exact=False).first.click()
         wait_until(lambda: proxy.received > SIZE // 3, "a third of it")
         first.kill()
-        with running_server(root, "--port", str(first.port)):
+        with running_server(root, *port):
             wait_until(lambda: proxy.received >= SIZE, "the rest of it")
             waiting.value.save_as(got)
     assert waiting.value.suggested_filename.endswith(saved_as)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.clients.access_log import errors_in, wait_for_access_lines
 from tests.clients.programs import PATIENCE_SECONDS, require, wait_until
-from tests.running_server import RunningServer, running_server
+from tests.running_server import RunningServer, free_port, running_server
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -126,8 +126,8 @@ def seen(page: "Page") -> dict[str, Any]:
 
 
 def test_a_page_shows_a_file_grow_over_a_restart_of_the_server(page: "Page", log: Path) -> None:
-    with serving(log) as server:
-        port = server.port
+    port = ("--port", str(free_port()))
+    with serving(log, *port) as server:
         watch(page, server)
         page.wait_for_function("() => seen.data.length === 2")
         append(log, "drei und ein Stück".encode())
@@ -135,7 +135,7 @@ def test_a_page_shows_a_file_grow_over_a_restart_of_the_server(page: "Page", log
         page.wait_for_function("() => seen.data.length === 3")
         server.stop()
     append(log, b"while nobody served\n")
-    with serving(log, "--port", str(port)):
+    with serving(log, *port):
         page.wait_for_function("() => seen.data.length === 4")
         append(log, b"afterwards\n")
         page.wait_for_function("() => seen.data.length === 5")
@@ -164,8 +164,11 @@ def test_a_page_follows_a_file_that_is_replaced(page: "Page", log: Path) -> None
     with serving(log) as server:
         watch(page, server)
         page.wait_for_function("() => seen.data.length === 2")
-        log.rename(log.with_name("build.log.1"))
-        log.write_bytes(b"a new file\n")
+        # Kept under another name and replaced: there is no moment without it.
+        log.with_name("build.log.1").hardlink_to(log)
+        new = log.with_name("build.log.new")
+        new.write_bytes(b"a new file\n")
+        new.replace(log)
         page.wait_for_function("() => seen.data.length === 3")
         found = seen(page)
         page.evaluate("() => source.close()")

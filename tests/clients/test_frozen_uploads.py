@@ -16,10 +16,13 @@ from tests.running_server import RunningServer, running_server
 from tests.wire.raw_http import connect
 
 MIB = 1 << 20
-# What the server allows each call that writes is twelve times as much.
-OPTIONS = ("--writable", "--mount-deadline-seconds", "0.25", "--drain-seconds", "1")
-# Without a thread of its own for the mount, all these would wait until the thaw.
-PATIENCE_SECONDS = 30.0
+OPTIONS = ("--writable", "--drain-seconds", "1")
+# What waited for the mount would wait for longer than any client here.
+NEVER = (*OPTIONS, "--mount-deadline-seconds", "3600")
+# What the server allows each call that writes is twelve times as much: six seconds, in which a
+# busy machine begins an upload before the freeze.
+SOON = (*OPTIONS, "--mount-deadline-seconds", "0.5")
+PATIENCE_SECONDS = 120.0
 # More than there are threads that write to the root's own disk.
 CROWD = 12
 
@@ -58,7 +61,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_the_files_of_a_quota_are_counted_beside_a_frozen_mount(site: Site) -> None:
-    with running_server(site.root, *OPTIONS, "--upload-quota", "1M") as server:
+    with running_server(site.root, *NEVER, "--upload-quota", "1M") as server:
         site.mount.freeze()
         try:
             assert site.ask(server, "PUT", "/a") == 201
@@ -67,7 +70,7 @@ def test_the_files_of_a_quota_are_counted_beside_a_frozen_mount(site: Site) -> N
 
 
 def test_a_folder_with_a_frozen_mount_in_it_is_refused_without_a_look(site: Site) -> None:
-    with running_server(site.root, *OPTIONS) as server:
+    with running_server(site.root, *NEVER) as server:
         site.mount.freeze()
         try:
             with ThreadPoolExecutor(CROWD) as threads:
@@ -82,7 +85,7 @@ def test_a_folder_with_a_frozen_mount_in_it_is_refused_without_a_look(site: Site
 
 
 def test_a_mount_that_freezes_under_an_upload_is_told_to_its_client(site: Site) -> None:
-    with running_server(site.root, *OPTIONS) as server, connect(server) as client:
+    with running_server(site.root, *SOON) as server, connect(server) as client:
         name = base64.b64encode(b"films/nas/film").decode()
         about = (f"Upload-Length: {4 * MIB}", f"Upload-Metadata: filename {name}")
         created = client.ask(site.head("POST", "/-/uploads/", *about), "POST")
@@ -95,6 +98,8 @@ def test_a_mount_that_freezes_under_an_upload_is_told_to_its_client(site: Site) 
         site.mount.freeze()
         try:
             client.send(bytes(2 * MIB))
+            # Several calls are waited for, one after the other.
+            client._socket.settimeout(PATIENCE_SECONDS)
             assert client.answer().status == 503
         finally:
             site.mount.thaw()

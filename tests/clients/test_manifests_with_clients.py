@@ -11,16 +11,22 @@ import pytest
 
 from tests.clients.access_log import AccessLine, access_lines, errors_in
 from tests.clients.downloads import get
-from tests.clients.programs import IS_BIG, finish, require, running, wait_until
+from tests.clients.programs import IS_BIG, PATIENCE_SECONDS, finish, require, running, wait_until
 from tests.clients.samples import MIB, bytes_on_disk, write_random
-from tests.running_server import REPOSITORY, STRICT_FLAGS, RunningServer, running_server
+from tests.running_server import (
+    REPOSITORY,
+    STRICT_FLAGS,
+    RunningServer,
+    free_port,
+    running_server,
+)
 
 LARGE = (1024 if IS_BIG else 48) * MIB
 LARGE_FILES = 4
-# The server is killed once a quarter has arrived; at this rate that leaves six seconds to do so.
-LIMITED_BYTES_PER_SECOND = LARGE * LARGE_FILES // 8
-# Of 24 pieces, a MiB each; the damaged byte is in the eighth.
-REPAIRED = 24 * MIB
+# The server is killed once a quarter has arrived; at this rate that leaves twelve seconds to do so.
+LIMITED_BYTES_PER_SECOND = LARGE * LARGE_FILES // 16
+# Of 48 pieces, a MiB each; the damaged byte is in the eighth.
+REPAIRED = 48 * MIB
 DAMAGED_AT = 7 * MIB + 12_345
 CHECKSUM_ERROR = 32  # aria2c(1), EXIT STATUS
 # Without an ampersand: aria2 1.36 saves `a & b` as `a &#38; b`, whatever way it is written in XML.
@@ -139,17 +145,17 @@ def test_aria2_finishes_a_folder_after_the_server_was_killed(large: Path, tmp_pa
     require("aria2c", "sha256sum")
     saved, got = tmp_path / "films.meta4", tmp_path / "got"
     whole = LARGE * LARGE_FILES
-    with running_server(large) as server:
-        port = server.port
+    port = ("--port", str(free_port()))
+    with running_server(large, *port) as server:
         saved.write_bytes(manifest(server, "/films/", "metalink"))
         command = aria2c(got, "-M", str(saved), "-c", rate=LIMITED_BYTES_PER_SECOND)
         with running(command) as client:
             wait_until(lambda: _arrived(got) >= whole // 4, "a quarter of the folder")
             server.kill()
-            client.wait(60)
+            client.wait(PATIENCE_SECONDS)
     arrived = _arrived(got)
     assert arrived < whole
-    with running_server(large, "--port", str(port)) as server:
+    with running_server(large, *port) as server:
         done = finish(aria2c(got, "-M", str(saved), "-c"))
         assert done.returncode == 0, done.stdout
         sums = manifest(server, "/films/", "sha256")

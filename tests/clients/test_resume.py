@@ -10,11 +10,11 @@ import pytest
 from tests.clients.access_log import AccessLine, access_lines, errors_in, wait_for_access_lines
 from tests.clients.programs import IS_BIG, finish, require, running, wait_until
 from tests.clients.samples import MIB, bytes_on_disk, sha256_of, write_random
-from tests.running_server import RunningServer, running_server
+from tests.running_server import RunningServer, free_port, running_server
 
 SIZE = (2048 if IS_BIG else 256) * MIB
-# The server is killed once a quarter has arrived; at this rate that leaves six seconds to do so.
-LIMITED_BYTES_PER_SECOND = SIZE // 8
+# The server is killed once a quarter has arrived; at this rate that leaves twelve seconds to do so.
+LIMITED_BYTES_PER_SECOND = SIZE // 16
 CONNECTIONS = 8
 
 Command = Callable[[str, Path, int | None], list[str]]
@@ -92,7 +92,7 @@ def test_a_download_resumes_after_the_server_was_killed(
 
 def _download_until_the_server_is_killed(client: Command, served: Served, target: Path) -> int:
     """The port it was killed on, when a quarter of the file or more had arrived but not all."""
-    with running_server(served.root) as server:
+    with running_server(served.root, "--port", str(free_port())) as server:
         limited = client(f"{server.url}film.iso", target, LIMITED_BYTES_PER_SECOND)
         with running(limited) as process:
             wait_until(lambda: bytes_on_disk(target) >= SIZE // 4, "a quarter of the file")

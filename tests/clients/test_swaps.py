@@ -52,6 +52,8 @@ def swapping(first: Path, second: Path) -> Iterator[Swapping]:
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=pipe, stdout=pipe) as process:
         try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
             yield result
             printed, _ = process.communicate(timeout=PATIENCE_SECONDS)
             result.swaps = int(printed)

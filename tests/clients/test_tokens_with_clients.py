@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.access_log import errors_in
 from tests.clients.browsers import axe_faults, console_of, opened_page
-from tests.clients.programs import finish, require, wait_until
+from tests.clients.programs import PATIENCE_SECONDS, finish, require, wait_until
 from tests.known_tokens import revoke, token_for
 from tests.running_server import RunningServer, running_server
 
@@ -138,11 +138,17 @@ def test_without_a_session_the_page_is_loaded_once_more_and_no_more(
         page.goto(private.server.url.replace("127.0.0.1", "localhost") + "-/login")
         visits: list[str] = []
         page.on("request", lambda asked: visits.append(asked.url))
-        page.evaluate("url => { location.href = url; }", private.server.url + "films/")
-        page.wait_for_url(private.server.url + "films/")
+        goal = private.server.url + "films/"
+        page.evaluate("url => { location.href = url; }", goal)
+
+        def has_come_again() -> bool:
+            page.wait_for_timeout(50)  # lets Playwright hear of requests
+            return visits.count(goal) >= 2
+
+        wait_until(has_come_again, "the second visit")
+        page.get_by_label("Token").wait_for()
         page.wait_for_timeout(1_000)
-        assert page.get_by_label("Token").is_visible()
-        assert visits.count(private.server.url + "films/") == 2
+        assert visits.count(goal) == 2
 
 
 def test_a_revoked_token_ends_its_sessions(private: Private, browser: "Browser") -> None:
@@ -167,7 +173,8 @@ def _log_in(page: "Page", secret: str) -> None:
 
 def _status(private: Private, secret: str) -> int:
     url = private.server.url + "other.txt"
-    return httpx.get(url, headers={"Authorization": f"Bearer {secret}"}).status_code
+    fields = {"Authorization": f"Bearer {secret}"}
+    return httpx.get(url, headers=fields, timeout=PATIENCE_SECONDS).status_code
 
 
 def _filled(word: str, places: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.programs import IS_BIG, PATIENCE_SECONDS, finish, not_tested, require
+from tests.clients.programs import IS_BIG, PATIENCE_SECONDS, finish, not_tested, require, wait_until
 from tests.clients.restarted import Restarted, restarted
 from tests.known_tokens import token_for
 from tests.running_server import running_server
@@ -87,7 +87,7 @@ def test_tus_js_client_goes_on_after_kills(
         upload_across_kills(place, command, node_folder)
         assert place.kills >= 2
         assert sha256_of(place.root / "folder" / "from-js.bin") == sha256
-        assert place.staged_bytes() == []
+        wait_until(lambda: place.staged_bytes() == [], "an empty staging folder")
 
 
 def test_tuspy_goes_on_after_two_kills(tmp_path: Path, source: tuple[Path, str]) -> None:
@@ -98,7 +98,7 @@ def test_tuspy_goes_on_after_two_kills(tmp_path: Path, source: tuple[Path, str])
         upload_across_kills(place, command, tmp_path)
         assert place.kills == 2
         assert sha256_of(place.root / "folder" / "from-python.bin") == sha256
-        assert place.staged_bytes() == []
+        wait_until(lambda: place.staged_bytes() == [], "an empty staging folder")
 
 
 def sha256_of(path: Path) -> str:

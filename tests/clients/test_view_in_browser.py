@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.access_log import access_lines, errors_in
+from tests.clients.access_log import access_lines, errors_in, wait_for_access_lines
 from tests.clients.browsers import (
     SCHEMES,
     WIDTHS,
@@ -106,8 +106,13 @@ def test_a_view_fits_says_nothing_and_is_accessible(
 def test_a_pdf_is_shown_by_the_browser_itself(page: "Page", server: RunningServer) -> None:
     said = console_of(page)
     page.goto(f"{server.url}paper.pdf?view", wait_until="load")
-    wait_until(lambda: len(page.frames) >= 2, "the frame of the PDF", 30)
-    assert page.frames[1].url.startswith((f"{server.url}paper.pdf", "chrome-extension:"))
+
+    def is_framed() -> bool:
+        page.wait_for_timeout(50)  # lets Playwright hear of frames
+        places = (f"{server.url}paper.pdf", "chrome-extension:")
+        return any(frame.url.startswith(places) for frame in page.frames[1:])
+
+    wait_until(is_framed, "the frame of the PDF")
     assert not [text for text in said if "refused" in text.lower()]
 
 
@@ -137,10 +142,10 @@ def test_a_seek_to_the_end_takes_few_bytes(
 
 def bytes_taken(server: RunningServer, path: str) -> int:
     """What all transfers of path together sent, once a second passed in which none ended."""
-    count = 0
-    while count < 2 or count < len(access_lines(server, path)):
-        count = len(access_lines(server, path))
+    now, before = len(wait_for_access_lines(server, path, 2)), 0
+    while now > before:
         time.sleep(1)
+        now, before = len(access_lines(server, path)), now
     return sum(line.bytes for line in access_lines(server, path))
 
 
@@ -148,9 +153,9 @@ def test_the_player_is_played_by_keys(page: "Page", server: RunningServer) -> No
     open_film(page, server)
     page.keyboard.press("Space")
     page.wait_for_selector("video")
-    wait_until(lambda: not page.evaluate("media.paused"), "the film to play", 30)
+    wait_until(lambda: not page.evaluate("media.paused"), "the film to play")
     page.keyboard.press("Space")
-    wait_until(lambda: bool(page.evaluate("media.paused")), "the film to stop", 30)
+    wait_until(lambda: bool(page.evaluate("media.paused")), "the film to stop")
     page.evaluate("media.currentTime = 12")
     steps = [("ArrowRight", 17), ("ArrowRight", 22), ("ArrowLeft", 17)]
     for key, seconds in steps:
@@ -168,7 +173,7 @@ def test_the_player_is_played_by_keys(page: "Page", server: RunningServer) -> No
     page.keyboard.press("<")
     assert page.evaluate("media.playbackRate") == 0.75
     page.keyboard.press("c")
-    wait_until(lambda: page.evaluate("media.textTracks[0].mode") == "showing", "subtitles", 30)
+    wait_until(lambda: page.evaluate("media.textTracks[0].mode") == "showing", "subtitles")
 
 
 def test_a_key_acts_once_when_the_player_has_the_focus(page: "Page", server: RunningServer) -> None:
@@ -178,13 +183,13 @@ def test_a_key_acts_once_when_the_player_has_the_focus(page: "Page", server: Run
     page.keyboard.press("ArrowRight")
     assert round(page.evaluate("media.currentTime")) == 17
     page.keyboard.press("Space")
-    wait_until(lambda: not page.evaluate("media.paused"), "the film to play", 30)
+    wait_until(lambda: not page.evaluate("media.paused"), "the film to play")
 
 
 def test_subtitles_are_converted_and_shown(page: "Page", server: RunningServer) -> None:
     open_film(page, server)
     page.evaluate("media.textTracks[0].mode = 'showing'")
-    wait_until(lambda: bool(page.evaluate("media.textTracks[0].cues?.length")), "cues", 30)
+    wait_until(lambda: bool(page.evaluate("media.textTracks[0].cues?.length")), "cues")
     assert page.evaluate("media.textTracks[0].cues[0].text") == "Hello <i>there</i>"
     assert page.evaluate("media.textTracks[0].language") == "en"
 
@@ -239,7 +244,7 @@ def test_play_in_the_listing_plays(page: "Page", server: RunningServer) -> None:
     row = page.locator("tr", has=page.get_by_text("film.mp4", exact=True))
     row.get_by_role("link", name="Play").click()
     page.wait_for_url("**/film.mp4?view")
-    wait_until(lambda: not page.evaluate("media.paused"), "the film to play", 30)
+    wait_until(lambda: not page.evaluate("media.paused"), "the film to play")
 
 
 def test_a_shown_page_of_html_runs_nothing(page: "Page", server: RunningServer) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fileserve.http.ranges import Span
+from tests.clients.access_log import access_lines, wait_for_access_lines
 from tests.clients.programs import PATIENCE_SECONDS, finish, not_tested, require, wait_until
 from tests.clients.samples import MIB, write_random
 from tests.running_server import RunningServer, running_server
@@ -57,12 +58,15 @@ def test_every_byte_of_a_file_leaves_by_sendfile(
     range_field: str | None, expected: list[Span], traced: Traced, tmp_path: Path
 ) -> None:
     trace, answer = tmp_path / "trace", tmp_path / "answer"
+    before = len(access_lines(traced.server, "/film.iso"))
     with _strace(traced.server.pid, trace):
         asked = [] if range_field is None else ["-H", f"Range: {range_field}"]
         done = finish(
             ["curl", "-sS", "--fail", *asked, "-o", answer, f"{traced.server.url}film.iso"]
         )
         assert done.returncode == 0, done.stderr
+        # Only then has the server come back from its last call, and strace has seen that.
+        wait_for_access_lines(traced.server, "/film.iso", before + 1)
     assert _covered(trace.read_text()) == expected
     content, file = answer.read_bytes(), traced.path.read_bytes()
     assert all(file[span.start : span.stop] in content for span in expected)
@@ -111,11 +115,12 @@ def _is_attached(process: "subprocess.Popen[bytes]", pid: int, messages: Path) -
 
 
 def _traced_threads(pid: int, tracer: int) -> int:
-    statuses = [
-        Path(f"/proc/{pid}/task/{thread}/status").read_text()
-        for thread in os.listdir(f"/proc/{pid}/task")
-    ]
-    return sum(f"TracerPid:\t{tracer}\n" in status for status in statuses)
+    traced = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+            status = Path(f"/proc/{pid}/task/{thread}/status").read_text()
+            traced += f"TracerPid:\t{tracer}\n" in status
+    return traced
 
 
 def _covered(trace: str) -> list[Span]:

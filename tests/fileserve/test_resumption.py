@@ -348,12 +348,12 @@ def test_an_upload_is_its_writers_alone(root: Path) -> None:
             upload = await begin(mine, "/mine/a.bin", b"hello")
             outside = await ask(mine, "PUT", "/a.bin", b"x", upload_complete="?0")
             assert outside.status_code == 403
-        async with tus_client(root, b"other") as other:
+        async with tus_client(root, b"mine", "another") as other:
             assert (await ask(other, "HEAD", upload)).status_code == 403
             assert (await append(other, upload, 5, b"!", "?1")).status_code == 403
             assert (await ask(other, "DELETE", upload)).status_code == 403
             assert (await ask(other, "HEAD", upload, authorization="")).status_code == 401
-        async with tus_client(root) as anywhere:
+        async with tus_client(root, b"", "admin", "admin") as anywhere:
             assert (await ask(anywhere, "HEAD", upload)).headers["upload-offset"] == "5"
 
     asyncio.run(run())

@@ -33,7 +33,7 @@ from fileserve.operations.shutdown import (
 # More than two socket buffers hold (tcp_wmem and tcp_rmem end at 4 and 6 MiB by default), so that
 # a transfer whose client does not read is certainly under way.
 LARGE_BYTES = 48 << 20
-SOON_SECONDS = 20.0
+SOON_SECONDS = 60.0
 WITHOUT_UVLOOP = "raise ImportError('this machine has no uvloop')\n"
 
 
@@ -286,7 +286,7 @@ def test_tls_is_served_without_zero_copy(root: Path, tmp_path: Path) -> None:
 def test_forwarded_client_is_believed_only_of_a_trusted_proxy(root: Path) -> None:
     for options, client in (([], "127.0.0.1"), (["--trusted-proxy", "127.0.0.1"], "203.0.113.7")):
         with running_server(root, *options) as server:
-            connection = http.client.HTTPConnection(server.host, server.port)
+            connection = http.client.HTTPConnection(server.host, server.port, SOON_SECONDS)
             with contextlib.closing(connection):
                 connection.request("GET", "/small.txt", headers={"X-Forwarded-For": "203.0.113.7"})
                 connection.getresponse().read()

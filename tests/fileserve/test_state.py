@@ -132,3 +132,35 @@ def test_only_what_writes_or_asks_who_needs_a_catalog(
     root: Path, given: dict[str, object], needs: bool
 ) -> None:
     assert needs_catalog(Settings.model_validate({"root": root, **given})) is needs
+
+
+def test_a_folder_of_one_root_is_refused_to_another(root: Path) -> None:
+    folder, other = root.parent / "state", root.parent / "other"
+    other.mkdir()
+    assert made_state_folder(Settings(root=root, state_dir=folder)) == folder
+    with pytest.raises(SettingsError, match=f"to the root {root}, not to {other}: .*{folder}/root"):
+        state_folder(Settings(root=other, state_dir=folder))
+    assert state_folder(Settings(root=root, state_dir=folder)) == folder
+    (folder / "root").unlink()
+    assert made_state_folder(Settings(root=other, state_dir=folder)) == folder
+    with pytest.raises(SettingsError, match=f"to the root {other}, not to {root}"):
+        made_state_folder(Settings(root=root, state_dir=folder))
+
+
+def test_a_root_that_was_renamed_keeps_its_folder(root: Path) -> None:
+    folder, link, moved = root.parent / "state", root.parent / "link", root.parent / "moved"
+    made_state_folder(Settings(root=root, state_dir=folder))
+    link.symlink_to(root)
+    assert made_state_folder(Settings(root=link, state_dir=folder)) == folder
+    root.rename(moved)
+    assert made_state_folder(Settings(root=moved, state_dir=folder)) == folder
+    assert (folder / "root").read_bytes().endswith(b" %s\n" % os.fsencode(moved))
+
+
+@pytest.mark.parametrize("record", [b"", b"rubbish", b"1 2 relative\n"])
+def test_a_record_that_cannot_be_read_is_none(root: Path, record: bytes) -> None:
+    folder = root.parent / "state"
+    folder.mkdir()
+    (folder / "root").write_bytes(record)
+    assert made_state_folder(Settings(root=root, state_dir=folder)) == folder
+    assert os.fsencode(root) in (folder / "root").read_bytes()

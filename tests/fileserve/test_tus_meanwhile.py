@@ -87,7 +87,7 @@ MEDDLERS = [
     # scope   path       a file's upload  a part     id
     ("write", b"films",  403,             403,       "elsewhere"),
     ("admin", b"films",  403,             403,       "admin-elsewhere"),
-    ("write", b"",       204,             403,       "there"),
+    ("write", b"",       403,             403,       "another-token"),
     ("admin", b"",       204,             204,       "admin"),
 ]
 # fmt: on
@@ -96,7 +96,7 @@ MEDDLERS = [
 @pytest.mark.parametrize(
     ("scope", "path", "of_file", "of_part"), [r[:4] for r in MEDDLERS], ids=[r[4] for r in MEDDLERS]
 )
-def test_an_upload_is_for_those_who_may_write_there(
+def test_an_upload_is_for_who_began_it_and_for_admins(
     root: Path, scope: str, path: bytes, of_file: int, of_part: int
 ) -> None:
     async def begin(client: TusClient) -> None:
@@ -116,6 +116,21 @@ def test_an_upload_is_for_those_who_may_write_there(
     uploads: list[str] = []
     run_with_client(root, begin)
     asyncio.run(meddle())
+
+
+def test_an_upload_of_nobody_known_is_for_all_who_may_write_there(root: Path) -> None:
+    async def run() -> None:
+        async with tus_client(root) as client:
+            upload = await client.create("a.bin", 5)
+            (record,) = root.glob(".fileserve-uploads/*.json")
+            record.write_text(record.read_text().replace('"token tests"', '""'))
+            async with tus_client(root, b"films", "elsewhere") as outside:
+                assert (await outside.patch(upload, 0, b"evil!")).status_code == 403
+            async with tus_client(root, b"", "another") as another:
+                assert (await another.patch(upload, 0, b"hello")).status_code == 204
+
+    asyncio.run(run())
+    assert (root / "a.bin").read_bytes() == b"hello"
 
 
 def test_an_upload_that_expired_is_gone_at_the_next_start(root: Path) -> None:

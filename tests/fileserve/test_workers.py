@@ -16,7 +16,7 @@ from fileserve.operations.shutdown import Drained, Load
 from fileserve.operations.worker_reports import Kind, Report, Reporter, read_reports
 from fileserve.workers import LONGEST_PAUSE_SECONDS, pause_seconds
 
-SOON_SECONDS = 30.0
+SOON_SECONDS = 60.0
 LARGE_BYTES = 48 << 20
 
 

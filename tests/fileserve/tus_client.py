@@ -75,7 +75,8 @@ async def tus_client(
 ) -> AsyncIterator[TusClient]:
     """A client of a new site of root, within its lifespan; path: where its token may write."""
     checked = Settings.model_validate({"root": root, "writable": True, **settings})
-    site = create_app(checked, LocalStorage(root))
+    # A busy machine is no mount that hangs.
+    site = create_app(checked, LocalStorage(root, deadline_seconds=60.0))
     secret = let_in(site, scope, path, name)
     async with (
         site.router.lifespan_context(site),

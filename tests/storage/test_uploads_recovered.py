@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import resource
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from storage.writing import Writing
 TARGET = Name((b"folder", b"a.bin"))
 FILE = Session("", TARGET, 5, "token tests")
 PART = Session("", None, 5, "token tests", Kind.PART)
+MANY = 60
 
 
 def run(root: Path, steps: Callable[[ResumableUploads], Awaitable[None]]) -> None:
@@ -44,6 +46,18 @@ async def begun(uploads: ResumableUploads, session: Session, content: bytes) -> 
     await upload.append([content])
     await upload.run(upload.opened.sync)
     return upload
+
+
+@contextlib.contextmanager
+def few_descriptors(count: int) -> Iterator[None]:
+    """No more than so many are opened beside those that are open."""
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1 + count, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def staging(root: Path) -> Path:
@@ -174,6 +188,42 @@ def test_a_digest_with_bytes_that_were_not_verified_is_not_kept(tmp_path: Path) 
         assert arrival.digests.sha256 == hashlib.sha256(b"hello").digest()
 
     run(tmp_path, steps)
+
+
+def test_few_descriptors_are_enough_for_many_parts(tmp_path: Path) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
+        ids = []
+        for number in range(MANY):
+            part = await begun(uploads, replace(PART, length=4), b"%04d" % number)
+            ids.append(part.session.upload_id)
+            await uploads.release(part)
+        with few_descriptors(MANY // 2):
+            final = replace(FILE, part_ids=tuple(ids))
+            await join(uploads, final, lambda _: None)
+
+    run(tmp_path, steps)
+    content = (tmp_path / "folder" / "a.bin").read_bytes()
+    assert content == b"".join(b"%04d" % number for number in range(MANY))
+
+
+def test_what_kills_left_of_several_attempts_is_removed(tmp_path: Path) -> None:
+    async def steps(uploads: ResumableUploads) -> None:
+        parts = [await begun(uploads, PART, content) for content in (b"hello", b"world")]
+        ids = tuple(part.session.upload_id for part in parts)
+        attempt = replace(FILE, length=10, part_ids=ids)
+        left = [await begun(uploads, attempt, content) for content in (b"hello", b"helloworld")]
+        for part, whole in zip(parts, left, strict=True):
+            await part.run(
+                lambda part=part, id_=whole.session.upload_id: part.opened.join_into(id_)
+            )
+        for upload in (*parts, *left):
+            await uploads.release(upload)
+        _, arrival = await join(uploads, replace(FILE, part_ids=ids), lambda _: None)
+        assert arrival is not None
+
+    run(tmp_path, steps)
+    assert (tmp_path / "folder" / "a.bin").read_bytes() == b"helloworld"
+    assert [path.name for path in staging(tmp_path).iterdir() if path.suffix == ""] == ["lock"]
 
 
 @pytest.mark.parametrize("step", ["copied", "published"])

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import which
+from typing import IO
 
 import pytest
 from starlette.types import Receive, Scope, Send
@@ -261,13 +262,28 @@ def test_an_interrupted_reader_misses_and_repeats_nothing(endless: Followed) -> 
         assert again.events(1)[0].data == "third"
 
 
-@pytest.mark.skipif(which("curl") is None, reason="NOT TESTED: install curl")
-def test_curl_shows_a_file_grow(short: Followed) -> None:
-    url = f"http://{short.server.host}:{short.server.port}/growing.log?follow&tail=2"
-    with subprocess.Popen(["curl", "-sSN", url], stdout=subprocess.PIPE) as curl:
-        assert curl.stdout is not None
-        assert curl.stdout.readline() == b"t\n"
-        short.append(b"second\n")
-        assert curl.stdout.readline() == b"second\n"
-        assert curl.stdout.read() == b""
-        assert curl.wait(PATIENCE_SECONDS) == 0
+@contextmanager
+def curl(serving: Followed) -> Iterator[tuple["subprocess.Popen[bytes]", IO[bytes]]]:
+    """curl, and what it shows of the file's end and from then on."""
+    if which("curl") is None:
+        pytest.skip("NOT TESTED: install curl")
+    url = f"http://{serving.server.host}:{serving.server.port}/growing.log?follow&tail=2"
+    with subprocess.Popen(["curl", "-sSN", url], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout
+        finally:
+            process.kill()
+
+
+def test_curl_shows_a_file_grow(endless: Followed) -> None:
+    with curl(endless) as (_, shown):
+        assert shown.readline() == b"t\n"
+        endless.append(b"second\n")
+        assert shown.readline() == b"second\n"
+
+
+def test_curl_sees_the_end_of_a_finished_file(short: Followed) -> None:
+    with curl(short) as (process, shown):
+        assert shown.read() == b"t\n"
+        assert process.wait(PATIENCE_SECONDS) == 0

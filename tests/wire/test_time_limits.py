@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.wire.promptness import again_if_held_up
 from tests.wire.raw_http import PATIENCE_SECONDS, ConnectionEnded, End, RawClient, request
 from tests.wire.served import FACTS, LARGE, SLOW_READER_BUFFER_BYTES, Delivery, Served, Servers
 
@@ -56,6 +57,7 @@ def trickle(client: RawClient, raw: Iterator[bytes], ended: threading.Event) -> 
 @pytest.mark.parametrize(
     "beginning", [b"G", b"GET /facts.bin HT", b"GET /facts.bin HTTP/1.1\r\nHost: a\r\nX: y"]
 )
+@again_if_held_up
 def test_a_head_that_does_not_end_is_408(hurried_head: Served, beginning: bytes) -> None:
     with hurried_head.connect() as client:
         answer = client.ask(beginning)
@@ -63,6 +65,7 @@ def test_a_head_that_does_not_end_is_408(hurried_head: Served, beginning: bytes)
         assert client.read_until_closed() == b""
 
 
+@again_if_held_up
 def test_bytes_that_trickle_in_do_not_prolong_a_head(hurried_head: Served) -> None:
     ended = threading.Event()
     with hurried_head.connect() as client:
@@ -82,6 +85,7 @@ def test_a_connection_without_a_request_is_closed(hurried_head: Served) -> None:
         assert client.read_until_closed() == b""
 
 
+@again_if_held_up
 def test_an_idle_connection_is_closed_without_a_word(hurried_head: Served) -> None:
     with hurried_head.connect() as client:
         assert client.ask(request("/facts.bin")).content == FACTS
@@ -89,6 +93,7 @@ def test_an_idle_connection_is_closed_without_a_word(hurried_head: Served) -> No
         assert client.read_until_closed() == b""
 
 
+@again_if_held_up
 def test_a_head_behind_a_request_has_its_own_limit(hurried_head: Served) -> None:
     with hurried_head.connect() as client:
         client.send(request("/facts.bin") + b"GET /facts")
@@ -97,6 +102,7 @@ def test_a_head_behind_a_request_has_its_own_limit(hurried_head: Served) -> None
         assert client.read_until_closed() == b""
 
 
+@again_if_held_up
 def test_content_that_never_comes_does_not_hold_the_connection(hurried_head: Served) -> None:
     with hurried_head.connect() as client:
         client.send(request("/facts.bin", ["Content-Length: 1000"]))
@@ -104,6 +110,7 @@ def test_content_that_never_comes_does_not_hold_the_connection(hurried_head: Ser
         assert client.read_until_closed() == b""
 
 
+@again_if_held_up
 def test_a_reader_that_takes_nothing_is_cut(hurried: Served) -> None:
     path = hurried.new_name_of_large()
     with hurried.connect(receive_buffer_bytes=SLOW_READER_BUFFER_BYTES) as client:
@@ -117,6 +124,7 @@ def test_a_reader_that_takes_nothing_is_cut(hurried: Served) -> None:
 
 
 @pytest.mark.parametrize("field", ["Accept: */*", "Content-Length: 100000"])
+@again_if_held_up
 def test_a_reader_that_takes_nothing_is_cut_whatever_it_sends(hurried: Served, field: str) -> None:
     path = hurried.new_name_of_large()
     ended = threading.Event()
@@ -133,6 +141,7 @@ def test_a_reader_that_takes_nothing_is_cut_whatever_it_sends(hurried: Served, f
             thread.join()
 
 
+@again_if_held_up
 def test_a_slow_reader_that_moves_is_not_cut(hurried: Served) -> None:
     path = hurried.new_name_of_large()
     length = 8_000_000  # more than the buffers of both sides

@@ -123,7 +123,10 @@ def test_no_shared_cache_keeps_what_is_private(
 ) -> None:
     (tmp_path / "a.bin").write_bytes(b"1")
     settings = Settings(
-        root=tmp_path, private=private, cache_control=setting, state_dir=tmp_path.parent / "state"
+        root=tmp_path,
+        private=private,
+        cache_control=setting,
+        state_dir=tmp_path.with_name(tmp_path.name + "-state"),
     )
     site = create_app(settings, LocalStorage(tmp_path))
     secret = let_in(site, "read")

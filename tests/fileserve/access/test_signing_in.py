@@ -1,6 +1,7 @@
 """The login page and its session: who gets one, where it leads, and what cannot be forged."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,8 +11,10 @@ import httpx
 import pytest
 from conversation import Conversation, conversation
 
+from fileserve.access.keys import Purpose, rotate_key
 from fileserve.app import create_app
 from fileserve.settings import Settings
+from fileserve.state import state_folder
 from storage.local import LocalStorage
 from tests.known_tokens import Known, let_in
 
@@ -135,6 +138,21 @@ def test_a_login_gives_a_session_and_leads_on(served: Serve) -> None:
     assert int(found[2]) == 14 * 86_400
     page = talk.ask("GET", "/a%20b/", HTML | {"Cookie": session_of(response)})
     assert page.status_code == 200
+
+
+def test_all_sessions_end_with_the_key_that_signed_them(root: Path, served: Serve) -> None:
+    talk = served()
+    secret = let_in(talk.site, "read")
+    fields = {"Cookie": session_of(log_in(talk, secret)), "Accept": "*/*"}
+    assert talk.ask("GET", "/", fields).status_code == 200
+    rotate_key(state_folder(Settings(root=root)), Purpose.SESSION)
+    deadline = time.monotonic() + 60
+    while talk.ask("GET", "/", fields).status_code != 401:
+        assert time.monotonic() < deadline, "the session goes on"
+        time.sleep(0.05)
+    assert talk.ask("GET", "/", {"Authorization": f"Bearer {secret}"}).status_code == 200
+    again = {"Cookie": session_of(log_in(talk, secret)), "Accept": "*/*"}
+    assert talk.ask("GET", "/", again).status_code == 200
 
 
 def test_a_session_ends_with_its_token(served: Serve) -> None:
