@@ -1,34 +1,25 @@
 """Resumable uploads by the IETF's draft on sockets: the 104, clients that vanish, two workers."""
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.known_tokens import token_for
-from tests.running_server import RunningServer, free_port, running_server
+from tests.running_server import free_port
 from tests.wire.answers import Answer, Head
 from tests.wire.fronts import nginx_command, program, proxy
 from tests.wire.raw_http import Address, RawClient, connect, request
+from tests.wire.upload_place import CONTENT, LENGTH, UploadPlace, upload_place
 
-PATIENCE_SECONDS = 30.0
-# Half of it is more than is gathered for one write.
-LENGTH = 4_000_000
-CONTENT = bytes(range(250)) * (LENGTH // 250)
 VERSION = "Upload-Draft-Interop-Version: 8"
 COMPLETE, INCOMPLETE = "Upload-Complete: ?1", "Upload-Complete: ?0"
 ALL = f"Content-Length: {LENGTH}"
 
 
 @dataclass(frozen=True)
-class Place:
-    """A server that takes uploads, and a token for it."""
-
-    root: Path
-    server: RunningServer
-    secret: str
+class Place(UploadPlace):
+    """Asks by the draft of the IETF."""
 
     def request(self, method: str, target: str, *fields: str, version: str = "1.1") -> bytes:
         all_fields = [f"Authorization: Bearer {self.secret}", *fields]
@@ -53,23 +44,11 @@ class Place:
         assert head.status == 204, head
         return int(head.field("upload-offset"))
 
-    def wait_for_bytes(self, upload: str, count: int) -> None:
-        """Until so many bytes are in the staging folder."""
-        path = self.root / ".fileserve-uploads" / upload.rpartition("/")[2]
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while path.stat().st_size < count:
-            assert time.monotonic() < deadline, "the bytes do not arrive"
-            time.sleep(0.01)
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    root = tmp_path_factory.mktemp("resumption") / "root"
-    root.mkdir()
-    secret = token_for(root)
-    with running_server(root, "--writable", "--workers", "2") as server:
-        yield Place(root, server, secret)
-        assert [line for line in server.lines if " ERROR " in line or "Traceback" in line] == []
+    with upload_place(Place, tmp_path_factory.mktemp("resumption")) as place:
+        yield place
 
 
 def final(client: RawClient, method: str = "PUT") -> Answer:

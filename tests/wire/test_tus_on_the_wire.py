@@ -6,29 +6,18 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.fileserve.tus_client import metadata_of
-from tests.known_tokens import token_for
-from tests.running_server import RunningServer, running_server
 from tests.wire.raw_http import RawClient, connect, request
-
-PATIENCE_SECONDS = 30.0
-# Half of it is more than is gathered for one write.
-LENGTH = 4_000_000
-CONTENT = bytes(range(250)) * (LENGTH // 250)
+from tests.wire.upload_place import CONTENT, LENGTH, PATIENCE_SECONDS, UploadPlace, upload_place
 
 
 @dataclass(frozen=True)
-class Place:
-    """A server that takes uploads, and a token for it."""
-
-    root: Path
-    server: RunningServer
-    secret: str
+class Place(UploadPlace):
+    """Asks by tus 1.0.0."""
 
     @property
     def fields(self) -> dict[str, str]:
@@ -64,23 +53,11 @@ class Place:
         ]
         return request(upload, fields, method="PATCH")
 
-    def wait_for_bytes(self, upload: str, count: int) -> None:
-        """Until so many bytes are in the staging folder."""
-        path = self.root / ".fileserve-uploads" / upload.rpartition("/")[2]
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while path.stat().st_size < count:
-            assert time.monotonic() < deadline, "the bytes do not arrive"
-            time.sleep(0.01)
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    root = tmp_path_factory.mktemp("tus") / "root"
-    root.mkdir()
-    secret = token_for(root)
-    with running_server(root, "--writable", "--workers", "2") as server:
-        yield Place(root, server, secret)
-        assert [line for line in server.lines if " ERROR " in line or "Traceback" in line] == []
+    with upload_place(Place, tmp_path_factory.mktemp("tus")) as place:
+        yield place
 
 
 def stalled(place: Place, upload: str, client: RawClient) -> None:
