@@ -11,26 +11,23 @@ class Inlet:
 
     Nothing more is read before all of it was parsed: a client may send faster than it is
     answered, and for ever.
+
+    backlog: empty where all that has come was parsed.
     """
 
-    __slots__ = ("_backlog", "_backlog_start", "_parser", "has_peer_ended", "is_paused",
+    __slots__ = ("_backlog_start", "_parser", "backlog", "has_peer_ended", "is_paused",
                  "is_refused", "received_bytes", "transport")  # fmt: skip
 
     transport: asyncio.Transport
 
     def __init__(self, parser: RequestParser) -> None:
         self._parser = parser
-        self._backlog = b""
+        self.backlog = b""
         self._backlog_start = 0
         self.received_bytes = 0
         self.is_paused = False
         self.is_refused = False
         self.has_peer_ended = False
-
-    @property
-    def has_backlog(self) -> bool:
-        """Whether something has come that was not parsed yet."""
-        return bool(self._backlog)
 
     @property
     def is_head_open(self) -> bool:
@@ -39,18 +36,18 @@ class Inlet:
 
     def add(self, data: bytes) -> None:
         """Keep what came in behind what is not parsed yet."""
-        self._backlog = self._backlog[self._backlog_start :] + data if self._backlog else data
+        self.backlog = self.backlog[self._backlog_start :] + data if self.backlog else data
         self._backlog_start = 0
 
     def parse_message(self) -> None:
         """Parse to the end of a message at most."""
-        self._backlog_start = self._parser.feed(self._backlog, self._backlog_start)
-        if self._backlog_start == len(self._backlog):
+        self._backlog_start = self._parser.feed(self.backlog, self._backlog_start)
+        if self._backlog_start == len(self.backlog):
             self.forget_backlog()
 
     def forget_backlog(self) -> None:
         """Drop what was not parsed."""
-        self._backlog, self._backlog_start = b"", 0
+        self.backlog, self._backlog_start = b"", 0
 
     def pause(self) -> None:
         """Read nothing more for now."""

@@ -20,7 +20,7 @@ from fileserve.delivery.request_parser import RequestParser
 from fileserve.delivery.response_head import Persistence
 from fileserve.delivery.scopes import EXCHANGE_EXTENSION, request_scope
 from fileserve.delivery.socket_writer import SocketWriter
-from fileserve.delivery.time_limits import Limits, Stage
+from fileserve.delivery.time_limits import Limits, Stage, Watch
 from fileserve.delivery.transport_writer import TransportWriter
 from fileserve.http.request_head import Refusal
 from fileserve.http.target import RequestTarget
@@ -40,7 +40,7 @@ class Connection(ExchangeConnection, DirectConnection, Protocol):
     def is_tls(self) -> bool: ...
 
     @property
-    def stage(self) -> Stage: ...
+    def watch(self) -> Watch: ...
 
     def enter(self, stage: Stage) -> None:
         """Take note of what the connection does from now on."""
@@ -114,7 +114,7 @@ class Turns:
     def go_on(self) -> None:
         """Parse, but for what lies behind a request that still waits for its turn."""
         inlet = self.inlet
-        while inlet.has_backlog and not self._waiting and not inlet.is_refused:
+        while inlet.backlog and not self._waiting and not inlet.is_refused:
             inlet.parse_message()
             if self._at_once is not None:
                 head, self._at_once = self._at_once, None
@@ -123,12 +123,12 @@ class Turns:
                     break
         if inlet.is_refused:
             inlet.forget_backlog()
-        if self._waiting or inlet.has_backlog:
+        if self._waiting or inlet.backlog:
             inlet.pause()
 
     def read_on(self) -> None:
         """Read from the socket again, unless requests already wait for their turn."""
-        if not self._waiting and not self.inlet.has_backlog:
+        if not self._waiting and not self.inlet.backlog:
             self.inlet.resume()
 
     # What the parser found
@@ -260,14 +260,14 @@ class Turns:
     def answered(self, exchange: Exchange | DirectExchange) -> None:
         """Start the next request, wait for one, or close."""
         self.answering = None
-        if self._connection.stage is Stage.CLOSED:
+        if self._connection.watch.stage is Stage.CLOSED:
             return
         if self._is_draining or not exchange.keeps_alive:
             self._end(exchange)
         elif self._waiting:
             self._answer(self._waiting.popleft())
             self._resume_parsing()
-        elif self.inlet.has_backlog:
+        elif self.inlet.backlog:
             self._connection.enter(Stage.READING_HEAD)
             self._resume_parsing()
         elif self.inlet.has_peer_ended:
@@ -275,10 +275,10 @@ class Turns:
         else:
             is_open = self.inlet.is_head_open
             self._connection.enter(Stage.READING_HEAD if is_open else Stage.BETWEEN_REQUESTS)
-            self.read_on()
+            self.inlet.resume()
 
     def _resume_parsing(self) -> None:
-        if self.inlet.has_backlog and not self._waiting:
+        if self.inlet.backlog and not self._waiting:
             # Not from here: the exchange that ended is still on the stack, and the other
             # connections have their turn between two requests of this one.
             asyncio.get_running_loop().call_soon(self._parse_further)
@@ -286,14 +286,14 @@ class Turns:
             self.read_on()
 
     def _parse_further(self) -> None:
-        if self._connection.stage is not Stage.CLOSED:
+        if self._connection.watch.stage is not Stage.CLOSED:
             self.go_on()
             self.read_on()
 
     def _end(self, exchange: Exchange | DirectExchange) -> None:
         """Close; while the client may still be sending, read and drop for a moment first."""
         inlet = self.inlet
-        may_send_more = inlet.is_refused or inlet.has_backlog or not exchange.has_whole_request
+        may_send_more = inlet.is_refused or inlet.backlog or not exchange.has_whole_request
         self._waiting.clear()
         inlet.forget_backlog()
         if inlet.has_peer_ended or self._connection.is_tls or not may_send_more:

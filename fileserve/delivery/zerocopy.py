@@ -64,7 +64,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._loop = _loop or asyncio.get_running_loop()
         self._turns = Turns(self, app_state, self.limits)
         self._inlet = self._turns.inlet
-        self._watch = Watch(self.limits, self._loop.time())
+        self.watch = Watch(self.limits, self._loop.time())
         self._is_open = False
         self._has_place = True
         self._dropped_bytes = 0
@@ -106,7 +106,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         if limit is None or len(self._server_state.connections) < limit:
             return True
         self._has_place = False
-        self._watch = Watch(self.limits.for_turning_away(), self._loop.time())
+        self.watch = Watch(self.limits.for_turning_away(), self._loop.time())
         warn_of_crowd(limit, self._loop.time())
         return len(self._server_state.connections) < limit + TURNED_AWAY_AT_ONCE
 
@@ -127,7 +127,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
         self._inlet.has_peer_ended = True
         arriving = self._turns.arriving
         is_whole = arriving is not None and arriving.has_whole_request
-        return self.stage is Stage.RESPONDING and is_whole
+        return self.watch.stage is Stage.RESPONDING and is_whole
 
     def pause_writing(self) -> None:
         """Take note that the transport's buffer is full (TLS only)."""
@@ -141,7 +141,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came in, as far as it may be answered now."""
-        inlet, stage = self._inlet, self._watch.stage
+        inlet, stage = self._inlet, self.watch.stage
         inlet.received_bytes += len(data)
         if inlet.is_refused or stage is Stage.LINGERING:
             self.drop(len(data))
@@ -197,7 +197,7 @@ class ZeroCopyProtocol(asyncio.Protocol):
     def drop(self, length: int) -> None:
         """Take note that the client sent what nobody reads; too much of it ends the connection."""
         self._dropped_bytes += length
-        if self._dropped_bytes > _LINGER_BYTES and self.stage is not Stage.RESPONDING:
+        if self._dropped_bytes > _LINGER_BYTES and self.watch.stage is not Stage.RESPONDING:
             self.close()
 
     def linger(self) -> None:
@@ -217,25 +217,20 @@ class ZeroCopyProtocol(asyncio.Protocol):
 
     # Time
 
-    @property
-    def stage(self) -> Stage:
-        """What the connection is doing."""
-        return self._watch.stage
-
     def enter(self, stage: Stage) -> None:
         """Take note of what the connection does from now on."""
-        self._watch.enter(stage, self._loop.time())
+        self.watch.enter(stage, self._loop.time())
 
     def look(self, now: float) -> None:
         """Enforce the limits."""
-        if self.stage is Stage.RESPONDING:
+        if self.watch.stage is Stage.RESPONDING:
             answering = self._turns.answering
-            if self._watch.is_stalled(now, self._progress()) and answering is not None:
+            if self.watch.is_stalled(now, self._progress()) and answering is not None:
                 answering.cut(EndCause.STALLED)
                 self.writer.cut(TransferCut(EndCause.STALLED))
-        elif not self._watch.is_overdue(now):
+        elif not self.watch.is_overdue(now):
             return
-        elif self.stage is Stage.READING_HEAD:
+        elif self.watch.stage is Stage.READING_HEAD:
             detail = f"The head took more than {self.limits.header_timeout_seconds:g} seconds."
             self._turns.request_refused(Refusal(408, "Request Timeout", detail), b"GET")
         else:
@@ -259,8 +254,8 @@ class ZeroCopyProtocol(asyncio.Protocol):
     def shutdown(self) -> None:
         """Take no more requests (uvicorn's graceful stop): idle connections close now."""
         self._turns.drain()
-        is_idle = self._turns.answering is None and self.stage is not Stage.LINGERING
-        if is_idle and not self._inlet.has_backlog:
+        is_idle = self._turns.answering is None and self.watch.stage is not Stage.LINGERING
+        if is_idle and not self._inlet.backlog:
             # Where there is more, the next answer says that it is the last.
             self.close()
 

@@ -17,7 +17,7 @@ _FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 # Milliseconds, as Playwright counts.
-PATIENCE = 60_000
+PATIENCE = 120_000
 _AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 WIDTHS = (360, 768, 1280)
 SCHEMES = ("light", "dark")

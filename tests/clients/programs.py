@@ -13,7 +13,7 @@ import pytest
 # The sizes that the closing notes are about; by default the suite shows the same with less.
 IS_BIG = os.environ.get("FILESERVE_TEST_BIG") == "1"
 # Generous: nothing here is waited for when all goes well.
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 300.0
 POLL_SECONDS = 0.01
 
 

@@ -10,7 +10,8 @@ const require = createRequire(`${process.cwd()}/`);
 const tus = require("tus-js-client");
 const [file, endpoint, token, parallel, protocol] = process.argv.slice(2);
 const pauses = [1 / 3, 2 / 3];
-const patience = Array.from({ length: 60 }, () => 500);
+// Five minutes: as long as a server may take to start on a busy machine, and more.
+const patience = Array.from({ length: 600 }, () => 500);
 
 function waitForLine() {
   for (;;) {

@@ -13,7 +13,7 @@ uploader = client.uploader(
     file,
     chunk_size=4 << 20,
     metadata={"filename": "folder/from-python.bin"},
-    retries=60,
+    retries=600,  # five minutes: a busy machine takes its time to start a server
     retry_delay=0.5,
 )
 total = uploader.get_file_size()
