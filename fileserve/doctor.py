@@ -21,6 +21,7 @@ from fileserve.kernel_checks import kernel_findings, open_files_finding
 from fileserve.key_checks import key_findings
 from storage.atomic import is_leftover
 from storage.beneath import CrossesMount, Root, Symlinks
+from storage.errors import AccessDenied
 from storage.library import opened_root
 from storage.mounts import MOUNTINFO, Mount, Mounts, mount_id, parse_mountinfo
 from storage.names import RESERVED_FIRST_SEGMENT, Name, parse_os_path, printable
@@ -38,10 +39,12 @@ _FOLDERS_SEARCHED = 100  # for a file to try things with
 def examine(settings: "Settings") -> Iterator[Finding]:
     """All findings, each as soon as it is made; raises StorageError for a root that is none."""
     try:
-        yield answer_within(ANSWER_SECONDS, lambda: _root_finding(settings))
+        found = answer_within(ANSWER_SECONDS, lambda: _root_finding(settings))
     except NoAnswer:
         sentence = f"{settings.root} does not answer for {ANSWER_SECONDS:g} s"
-        yield Finding(Status.FAIL, "root", sentence, "see to the server behind its mount")
+        found = Finding(Status.FAIL, "root", sentence, "see to the server behind its mount")
+    yield found
+    if found.status is Status.FAIL:
         return
     with opened_root(settings.root, Symlinks(settings.symlinks)) as root:
         mounts = _mounts()
@@ -58,10 +61,11 @@ def examine(settings: "Settings") -> Iterator[Finding]:
 
 def _root_finding(settings: "Settings") -> Finding:
     path = os.fsencode(settings.root.absolute())
-    with opened_root(os.fsdecode(path), Symlinks(settings.symlinks)):
-        mode = os.stat(path).st_mode
     what, user = printable(path), f"user {os.geteuid()}"
-    if not os.access(path, os.R_OK | os.X_OK, effective_ids=True):
+    try:
+        with opened_root(os.fsdecode(path), Symlinks(settings.symlinks)):
+            mode = os.stat(path).st_mode
+    except AccessDenied:
         sentence = f"{what} cannot be read by {user}"
         return Finding(Status.FAIL, "root", sentence, "chmod a+rx it, or run as its owner")
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:

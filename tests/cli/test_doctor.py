@@ -80,6 +80,8 @@ def test_root_that_cannot_be_read_is_a_failure(shell: Shell) -> None:
     finally:
         shell.root.chmod(0o700)
     assert ended.code == 8
+    assert findings(ended.out) == {"root": "fail"}
+    assert "chmod a+rx it" in ended.out
 
 
 def test_hung_mount_is_found_and_does_not_hang_the_doctor(shell: Shell) -> None:
