@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import inspect
 import os
 import re
 import signal
@@ -15,11 +14,8 @@ from pathlib import Path
 
 import pytest
 import trustme
-import uvicorn
 from frozen_mount import frozen_mount
 from running_server import STRICT_FLAGS, RunningServer, running_server, started
-from uvicorn.lifespan.on import LifespanOn
-from uvicorn.server import ServerState
 
 from fileserve.listening import open_listeners
 from fileserve.operations.shutdown import (
@@ -381,34 +377,3 @@ def test_interrupted_drain_is_told_in_words() -> None:
     assert (
         drained_sentence(Drained(2, 3), 9.0) == "stopped after 9.0 s: 2 transfers finished, 3 cut"
     )
-
-
-# The contract: what fileserve.operations.shutdown takes for granted about uvicorn
-
-
-def test_uvicorn_still_has_what_our_shutdown_replaces() -> None:
-    server = uvicorn.Server
-    assert list(inspect.signature(server.startup).parameters) == ["self", "sockets"]
-    assert list(inspect.signature(server.shutdown).parameters) == ["self", "sockets"]
-    assert list(inspect.signature(server.on_tick).parameters) == ["self", "counter"]
-    assert list(inspect.signature(server.handle_exit).parameters) == ["self", "sig", "frame"]
-    source = inspect.getsource(server)
-    for call in (
-        "with self.capture_signals():",
-        "await self.startup(sockets=sockets)",
-        "if not self.should_exit:\n            await self.main_loop()",
-        "await self.shutdown(sockets=sockets)",
-        "await self.on_tick(counter)",
-        "self.servers.append(server)",
-    ):
-        assert call in source, f"uvicorn.Server does no more: {call}"
-
-
-def test_uvicorn_still_has_the_state_that_our_shutdown_reads() -> None:
-    async def nothing(scope: object, receive: object, send: object) -> None: ...
-
-    server = uvicorn.Server(uvicorn.Config(nothing, log_config=None))
-    assert (server.should_exit, server.force_exit, server.started) == (False, False, False)
-    state = ServerState()
-    assert (state.connections, state.tasks) == (set(), set())
-    assert inspect.iscoroutinefunction(LifespanOn.shutdown)

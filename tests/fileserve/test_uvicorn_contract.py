@@ -18,6 +18,7 @@ from types import ModuleType
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
 from fileserve.delivery import sweeper, zerocopy
@@ -165,6 +166,34 @@ def test_a_protocol_is_made_of_our_arguments() -> None:
         assert server.get("/").status == 204
     assert seen
     assert seen[0] == PROTOCOL_ARGUMENTS, f"{BLAME} a protocol gets {seen[0]}"
+
+
+def test_uvicorn_still_has_what_our_shutdown_replaces() -> None:
+    server = uvicorn.Server
+    assert list(inspect.signature(server.startup).parameters) == ["self", "sockets"]
+    assert list(inspect.signature(server.shutdown).parameters) == ["self", "sockets"]
+    assert list(inspect.signature(server.on_tick).parameters) == ["self", "counter"]
+    assert list(inspect.signature(server.handle_exit).parameters) == ["self", "sig", "frame"]
+    source = inspect.getsource(server)
+    for call in (
+        "with self.capture_signals():",
+        "await self.startup(sockets=sockets)",
+        "if not self.should_exit:\n            await self.main_loop()",
+        "await self.shutdown(sockets=sockets)",
+        "await self.on_tick(counter)",
+        "self.servers.append(server)",
+    ):
+        assert call in source, f"uvicorn.Server does no more: {call}"
+
+
+def test_uvicorn_still_has_the_state_that_our_shutdown_reads() -> None:
+    async def nothing(scope: object, receive: object, send: object) -> None: ...
+
+    server = uvicorn.Server(uvicorn.Config(nothing, log_config=None))
+    assert (server.should_exit, server.force_exit, server.started) == (False, False, False)
+    state = ServerState()
+    assert (state.connections, state.tasks) == (set(), set())
+    assert inspect.iscoroutinefunction(LifespanOn.shutdown)
 
 
 STARLETTE_PROGRAM = """
