@@ -7,23 +7,12 @@ from benchmarks.bench import Bench
 from benchmarks.client import Load
 from benchmarks.mounts import mounted
 from benchmarks.peers.offer import Ability, Peer
+from benchmarks.scenarios.loads import TRANSFER
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.servers import Server
 from benchmarks.workshop import LARGE, LARGE_BYTES, MIB, SMALL, random_file, read_through
 
 CONNECTIONS = 8
-_SHOWN = (
-    "throughput",
-    "cpu_per_gib",
-    "memory",
-    "first_byte_p50",
-    "first_byte_p99",
-    "bytes_ratio",
-    "server_busy",
-    "client_busy",
-    "others_busy",
-    "errors",
-)
 _MOUNTED_BYTES = 256 * MIB
 _FILE_NAME = "film.bin"
 # The mount keeps what it has read: the servers are measured, not sshfs.
@@ -74,13 +63,13 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "tls",
         f"TLS: whole file of {LARGE_BYTES // MIB} MiB, {CONNECTIONS} connections",
-        _SHOWN,
+        TRANSFER,
         _measure_tls,
     ),
     Scenario(
         "fuse",
         f"A FUSE mount: whole file of {_MOUNTED_BYTES // MIB} MiB, {CONNECTIONS} connections",
-        _SHOWN,
+        TRANSFER,
         _measure_fuse,
     ),
 )

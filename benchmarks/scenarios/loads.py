@@ -15,7 +15,7 @@ WHOLE = "whole-{}"
 RANGES = "ranges-{}-{}"
 RANGE_SIZES = {"1MiB": MIB, "64KiB": 64 * KIB, "1KiB": KIB}
 
-_TRANSFER = (
+TRANSFER = (
     "throughput",
     "cpu_per_gib",
     "memory",
@@ -60,7 +60,7 @@ def _whole(connections: int) -> Scenario:
     several = "" if connections == 1 else "s"
     title = f"Whole file of {LARGE_BYTES // MIB} MiB, {connections} connection{several}"
     load = Load(LARGE, connections)
-    return Scenario(WHOLE.format(connections), title, _TRANSFER, _measured_by(load))
+    return Scenario(WHOLE.format(connections), title, TRANSFER, _measured_by(load))
 
 
 def _ranges(size: str, connections: int) -> Scenario:
