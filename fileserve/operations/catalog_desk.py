@@ -34,7 +34,8 @@ SEARCH_SECONDS = 3.0
 _QUEUED = 10_000
 # A tenth of a second of changes.
 _BEHIND = 100
-_START_SECONDS = 10.0
+# Until then no token is known: an import on a machine that swaps took more than ten.
+_START_SECONDS = 30.0
 _CLOSE_SECONDS = 3.0
 
 
