@@ -240,8 +240,8 @@ async def _session_key_followed(site: Site) -> AsyncIterator[None]:
     async def follow() -> None:
         while True:
             await asyncio.sleep(_SESSION_KEY_SECONDS)
-            for newest in [*(await known.current()).values()][-1:]:
-                site.session_key = newest
+            if keys := await known.current():
+                site.session_key = [*keys.values()][-1]
 
     following = asyncio.create_task(follow())
     try:

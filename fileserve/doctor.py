@@ -62,16 +62,22 @@ def examine(settings: "Settings") -> Iterator[Finding]:
 def _root_finding(settings: "Settings") -> Finding:
     path = os.fsencode(settings.root.absolute())
     what, user = printable(path), f"user {os.geteuid()}"
-    try:
-        with opened_root(os.fsdecode(path), Symlinks(settings.symlinks)):
-            mode = os.stat(path).st_mode
-    except AccessDenied:
+    if not _is_readable(path, Symlinks(settings.symlinks)):
         sentence = f"{what} cannot be read by {user}"
         return Finding(Status.FAIL, "root", sentence, "chmod a+rx it, or run as its owner")
+    mode = os.stat(path).st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         sentence = f"{what} can be written by everybody"
         return Finding(Status.WARN, "root", sentence, "chmod o-w it, unless everybody may publish")
     return Finding(Status.OK, "root", f"{what}, readable by {user}")
+
+
+def _is_readable(path: bytes, symlinks: Symlinks) -> bool:
+    try:
+        with opened_root(os.fsdecode(path), symlinks):
+            return os.access(path, os.R_OK | os.X_OK, effective_ids=True)
+    except AccessDenied:
+        return False
 
 
 def _reserved_name_finding(root: Root) -> Finding:

@@ -71,17 +71,25 @@ def test_too_few_open_files_are_a_warning(shell: Shell) -> None:
     assert limits == "warn" or "no limit" in ended.out
 
 
-def test_root_that_cannot_be_read_is_a_failure(shell: Shell) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("nothing is forbidden to root")
-    shell.root.chmod(0o000)
+@pytest.mark.parametrize("mode", [0o000, 0o111, 0o444])
+def test_root_that_cannot_be_read_is_a_failure(shell: Shell, mode: int) -> None:
+    # Root is forbidden what others are, too, once it may not override it.
+    powers = "-dac_override,-dac_read_search"
+    as_others = ["setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}"]
+    shell.root.chmod(mode)
     try:
-        ended = shell.run("doctor")
+        ended = subprocess.run(
+            [*(as_others if os.geteuid() == 0 else []), *shell.command("doctor")],
+            capture_output=True,
+            cwd=shell.folder,
+            env=shell.environment,
+            check=False,
+        )
     finally:
         shell.root.chmod(0o700)
-    assert ended.code == 8
-    assert findings(ended.out) == {"root": "fail"}
-    assert "chmod a+rx it" in ended.out
+    assert ended.returncode == 8
+    assert findings(ended.stdout.decode()) == {"root": "fail"}
+    assert b"chmod a+rx it" in ended.stdout
 
 
 def test_hung_mount_is_found_and_does_not_hang_the_doctor(shell: Shell) -> None:
